@@ -1,0 +1,14 @@
+// SIMD kernels of model compression. The C layer allocates nothing, starts no threads and keeps no state but the table of
+// kernels (dispatch.h). It checks nothing in release builds: every header states what it requires.
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+#include "cpu.h"
+#include "dispatch.h"
+#include "gemm.h"
+#include "quantize.h"
+#include "round.h"
+#include "scalar.h"
+#include "sparse.h"
+
+#endif

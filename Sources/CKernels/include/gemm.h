@@ -1,0 +1,127 @@
+// Linear layers with quantized weights: Y[M, N] = X[M, K] · W[N, K]ᵀ, M rows, K inputs, N outputs.
+//
+// Integer formats. Activations are uint8 codes with a scale and a zero point per row, weights are signed codes of 8, 4 or
+// 2 bits. W[n, k] = scale[n] · multiplier[g, n] · code[n, k], g = k / group: one float scale per output and, for groups, one
+// int8 multiplier per group, so that every sum up to the epilogue is an integer and exact.
+//     Y[m, n] = x_scale[m] · scale[n] · Σ_g multiplier[g, n] · Σ_{k in g} (x[m, k] − x_zero[m]) · code[n, k] + bias[n]
+//
+// Packed weights. Outputs lie in panels of 16, inputs in steps of 4; the unit is 16 outputs × 4 inputs, output-major.
+//   8 bits  a unit is 64 bytes: byte 4·c + i is code[16·p + c, 4·t + i]
+//   4 bits  64 bytes hold units t (low nibbles) and t + 1 (high nibbles), stored as code + 8
+//   2 bits  64 bytes hold units t … t + 3 in bit pairs from the lowest, stored as code + 2
+// K is padded with zero codes to a multiple of 32, N to a multiple of 16. Multipliers of a group and panel are 16 bytes in
+// the output order 0–3, 8–11, 4–7, 12–15, which one sign extension and two unpacks turn into pairs of int16.
+#ifndef CK_GEMM_H
+#define CK_GEMM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+  ck_panel = 16,              // outputs in a panel
+  ck_fold = 32,               // inputs are padded to a multiple of this; the smallest group
+  ck_row_block = 8,           // activation rows interleaved in one block
+  ck_few_rows = 4,            // up to this many rows, activations stay row-major
+  ck_gemm_max_inputs = 65536, // 255 · 127 · 65,536 < 2³¹
+};
+
+// Packed integer weights. Pointers are 64-byte aligned and owned by the caller.
+typedef struct ck_gemm_weights {
+  size_t inputs, outputs;                 // K, N; 1 ≤ K ≤ ck_gemm_max_inputs
+  size_t group;                           // inputs per multiplier: a multiple of 32 that divides K; 0: no multipliers
+  const uint8_t *_Nonnull codes;          // [N/16][K/32 · 32 · 16 · bits / 8]
+  const int8_t *_Nullable multipliers;    // [N/16][K/group][16], null when group is 0
+  const int32_t *_Nonnull sums;           // [segments][N/16 · 16]: Σ multiplier · code over each segment of K
+  const float *_Nonnull scales;           // [N/16 · 16]
+} ck_gemm_weights;
+
+// With multipliers, int32 sums are exact over one segment of K: (255 · 255 · 8) · 4,096 < 2³¹ for up to 4 bits and
+// (255 · 255 · 127) · 256 < 2³¹ for 8 (|x − zero| ≤ 255, |multiplier| ≤ 127 < 255). Segments are added as floats.
+// Without multipliers all K form one segment.
+static inline size_t ck_gemm_segment(size_t inputs, size_t group, int bits) {
+  if (group == 0) return inputs;
+  return bits == 8 ? 256 : 4096;
+}
+static inline size_t ck_round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+static inline size_t ck_gemm_segments(size_t inputs, size_t group, int bits) {
+  size_t segment = ck_gemm_segment(inputs, group, bits);
+  return (inputs + segment - 1) / segment;
+}
+// Sizes in bytes or elements of the arrays of ck_gemm_weights.
+static inline size_t ck_gemm_code_bytes(size_t inputs, size_t outputs, int bits) {
+  return ck_round_up(outputs, ck_panel) * ck_round_up(inputs, ck_fold) / 8 * (size_t)bits;
+}
+static inline size_t ck_gemm_multiplier_count(size_t inputs, size_t outputs, size_t group) {
+  return group == 0 ? 0 : ck_round_up(outputs, ck_panel) * (inputs / group);
+}
+
+// Packs row-major codes[N, K] (|multiplier| ≤ 127, codes within the range of `bits`) and multipliers[N, K/group] (null when
+// group is 0) for outputs 16·panel_begin ..< 16·panel_end, and fills the sums.
+void ck_gemm_pack(int bits, size_t inputs, size_t outputs, size_t group, const int8_t *_Nonnull codes,
+                  const int8_t *_Nullable multipliers, size_t panel_begin, size_t panel_end, uint8_t *_Nonnull packed,
+                  int8_t *_Nullable packed_multipliers, int32_t *_Nonnull sums);
+// The inverse: codes of output `n` (K bytes) and its multipliers (K/group).
+void ck_gemm_unpack_row(int bits, const ck_gemm_weights *_Nonnull weights, size_t n, int8_t *_Nonnull codes,
+                        int8_t *_Nullable multipliers);
+
+// Quantized activations. Up to ck_few_rows rows: codes[M][K32], row-major. More: blocks of 8 rows, codes[M/8][K32/4][8][4].
+// K32 is K rounded up to 32; codes beyond K and rows beyond M are zero.
+typedef struct ck_gemm_activations {
+  size_t rows;                           // M ≥ 1
+  const uint8_t *_Nonnull codes;         // 64-byte aligned
+  const float *_Nonnull scales;          // [M]
+  const int32_t *_Nonnull zero_points;   // [M], 0…255
+} ck_gemm_activations;
+
+static inline size_t ck_gemm_activation_bytes(size_t rows, size_t inputs) {
+  return (rows <= ck_few_rows ? rows : ck_round_up(rows, ck_row_block)) * ck_round_up(inputs, ck_fold);
+}
+
+// Interleaves up to 8 row-major rows: block[t][r][i] = codes[r, 4·t + i], t < K32/4; missing rows become zero.
+typedef void ck_fn_interleave_u8(const uint8_t *_Nonnull codes, size_t rows, size_t stride, size_t padded_inputs, uint8_t *_Nonnull block);
+
+typedef enum ck_output_type { ck_output_f32, ck_output_u8, ck_output_s8, ck_output_s32 } ck_output_type;
+
+// Where and how Y is written. After scales and bias: ReLU, then
+//   f32  Y itself
+//   u8   clamp(rint(y · inverse_scale) + zero_point, 0, 255); s8 the same with −127…127; NaN gives 0
+//   s32  the exact integer Σ (x − zero) · multiplier · code (one segment only); scales, bias and ReLU do not apply
+typedef struct ck_gemm_output {
+  ck_output_type type;
+  void *_Nonnull data;              // [M, N] with `stride` elements between rows
+  size_t stride;
+  const float *_Nullable bias;      // [N]
+  int relu;
+  float inverse_scale;              // u8 and s8 only
+  int32_t zero_point;
+} ck_gemm_output;
+
+// Bytes of scratch memory, 64-byte aligned, that one call of any gemm kernel needs.
+size_t ck_gemm_workspace_bytes(size_t inputs);
+
+// Computes outputs 16·panel_begin ..< min(N, 16·panel_end) of rows row_begin ..< row_end (row_begin a multiple of 8). Threads
+// may share everything but the workspace; the result does not depend on how the ranges are cut.
+typedef void ck_fn_gemm_u8_s8(const ck_gemm_weights *_Nonnull w, const ck_gemm_activations *_Nonnull x, const ck_gemm_output *_Nonnull y,
+                              size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
+typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u8_s4;
+typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u8_s2;
+// The same for activation codes 0…127 (W8A7): no pair of products can saturate, which saves the correction.
+typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u7_s8;
+
+// 16-bit float weights with float32 activations: Y = X · Wᵀ + bias. Packed: codes[N/16][K][16] (bit patterns).
+typedef struct ck_half_weights {
+  size_t inputs, outputs;
+  const uint16_t *_Nonnull values;  // 64-byte aligned
+} ck_half_weights;
+
+static inline size_t ck_half_value_count(size_t inputs, size_t outputs) { return ck_round_up(outputs, ck_panel) * inputs; }
+// Packs row-major bit patterns[N, K] for outputs 16·panel_begin ..< 16·panel_end, and back for one output.
+void ck_half_pack(size_t inputs, size_t outputs, const uint16_t *_Nonnull patterns, size_t panel_begin, size_t panel_end, uint16_t *_Nonnull packed);
+void ck_half_unpack_row(const ck_half_weights *_Nonnull weights, size_t n, uint16_t *_Nonnull patterns);
+
+// x[M, K] with `stride` floats between rows; `rows` is M of the whole product (it chooses the order of the sums), the ranges as above.
+typedef void ck_fn_gemm_f32_f16(const ck_half_weights *_Nonnull w, const float *_Nonnull x, size_t rows, size_t stride, const ck_gemm_output *_Nonnull y,
+                                size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
+typedef ck_fn_gemm_f32_f16 ck_fn_gemm_f32_bf16;
+
+#endif

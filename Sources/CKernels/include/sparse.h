@@ -1,0 +1,3 @@
+#ifndef CK_SPARSE_H
+#define CK_SPARSE_H
+#endif
