@@ -1,0 +1,307 @@
+// Integer gemm for more than a few rows: a panel of 16 outputs × up to 1,024 inputs is decoded once into L1 and used for all
+// rows, in tiles of 4 rows × 16 outputs (8 accumulators, 2 weights, 1 activation, 1 product: 12 of 16 registers).
+//
+// Products are _mm256_maddubs_epi16, which adds pairs in int16 and saturates. Why nothing saturates here:
+//   4 bits  a pair is at most 255 · 8 · 2 = 4,080; 8 of them, one fold of 32 inputs, at most 32,640 < 32,767
+//   2 bits  a pair is at most 255 · 2 · 2 = 1,020; 32 of them, a fold of 128 inputs, at most 32,640
+//   8 bits  a pair is safe while |w₀ + w₁| ≤ 128 for equal signs (255 · 128 = 32,640). Other pairs, about 2 % of Gaussian
+//           weights, are clamped to ±64 here, and the excess (at most 63 · 2 · 255 = 32,130 a pair) is added by a second, sparse
+//           pass that works on 8 rows of one output at a time
+//   u7 × 8  a pair is at most 127 · 127 · 2 = 32,258
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#include "gemm_common.h"
+
+enum {
+  k_block = 1024,
+  fold_units = ck_fold / 4,
+  unit_bytes = ck_panel * 4,
+  block_unit_bytes = ck_row_block * 4,
+  row_chunk = 256,  // rows whose sums are kept while a panel goes through K
+  half_block = ck_row_block / 2,
+};
+
+// Weights of one output that the dense pass left out, for 4 inputs.
+typedef struct excess {
+  uint32_t offset;     // of the unit in a block of activations
+  int32_t multiplier;  // a pair of int16
+  int32_t weights;     // four int8
+} excess;
+
+typedef struct workspace {
+  int32_t sums[row_chunk][ck_panel];
+  float totals[row_chunk][ck_panel];
+  int16_t multipliers[k_block / ck_fold][2][ck_panel];
+  int8_t panel[k_block * ck_panel];
+  uint16_t excess_count[ck_panel];
+  excess excesses[ck_panel][k_block / 4];
+} workspace;
+
+size_t ck_gemm_blocks_workspace_bytes__avx2(void) { return ck_round_up(sizeof(workspace), 64); }
+
+// ---- Tiles: R rows × 16 outputs over `folds` folds; activations x[unit][8][4], weights w[unit][16][4], sums in memory.
+
+// int16 sums over `units` units, then one multiply-add with the multipliers widens to int32.
+CK_INLINE void tile_folded(int R, int units, const uint8_t *x, const int8_t *w, const int16_t (*multipliers)[2][ck_panel], size_t folds,
+                           int32_t (*sums)[ck_panel]) {
+  for (size_t fold = 0; fold < folds; fold++) {
+    __m256i c0[half_block], c1[half_block];
+    CK_UNROLL for (int r = 0; r < R; r++) c0[r] = c1[r] = _mm256_setzero_si256();
+    for (int part = 0; part < units / fold_units; part++) {
+      CK_UNROLL for (int t = 0; t < fold_units; t++) {
+        __m256i w0 = ck_load(w + t * unit_bytes), w1 = ck_load(w + t * unit_bytes + 32);
+        CK_UNROLL for (int r = 0; r < R; r++) {
+          __m256i a = ck_broadcast4(x + t * block_unit_bytes + r * 4);
+          c0[r] = _mm256_add_epi16(c0[r], _mm256_maddubs_epi16(a, w0));
+          c1[r] = _mm256_add_epi16(c1[r], _mm256_maddubs_epi16(a, w1));
+          CK_KEEP(c0[r]);
+          CK_KEEP(c1[r]);
+        }
+      }
+      x += fold_units * block_unit_bytes;
+      w += fold_units * unit_bytes;
+    }
+    __m256i m0 = ck_load(multipliers[0][0]), m1 = ck_load(multipliers[0][1]);
+    multipliers += units / fold_units;
+    CK_UNROLL for (int r = 0; r < R; r++) {
+      ck_store(sums[r], _mm256_add_epi32(_mm256_madd_epi16(c0[r], m0), ck_load(sums[r])));
+      ck_store(sums[r] + 8, _mm256_add_epi32(_mm256_madd_epi16(c1[r], m1), ck_load(sums[r] + 8)));
+    }
+    CK_KEEP_IN_MEMORY();
+  }
+}
+
+// Every product pair is widened at once: 8-bit weights leave no room in int16.
+CK_INLINE void tile_widened(int R, const uint8_t *x, const int8_t *w, const int16_t (*multipliers)[2][ck_panel], size_t folds,
+                            int32_t (*sums)[ck_panel]) {
+  __m256i c0[half_block], c1[half_block];
+  CK_UNROLL for (int r = 0; r < R; r++) {
+    c0[r] = ck_load(sums[r]);
+    c1[r] = ck_load(sums[r] + 8);
+  }
+  for (size_t fold = 0; fold < folds; fold++) {
+    __m256i m0 = ck_load(multipliers[fold][0]), m1 = ck_load(multipliers[fold][1]);
+    CK_UNROLL for (int t = 0; t < fold_units; t++) {
+      __m256i w0 = ck_load(w + t * unit_bytes), w1 = ck_load(w + t * unit_bytes + 32);
+      CK_UNROLL for (int r = 0; r < R; r++) {
+        __m256i a = ck_broadcast4(x + t * block_unit_bytes + r * 4);
+        c0[r] = _mm256_add_epi32(c0[r], _mm256_madd_epi16(_mm256_maddubs_epi16(a, w0), m0));
+        c1[r] = _mm256_add_epi32(c1[r], _mm256_madd_epi16(_mm256_maddubs_epi16(a, w1), m1));
+        CK_KEEP(c0[r]);
+        CK_KEEP(c1[r]);
+      }
+    }
+    x += fold_units * block_unit_bytes;
+    w += fold_units * unit_bytes;
+  }
+  CK_UNROLL for (int r = 0; r < R; r++) {
+    ck_store(sums[r], c0[r]);
+    ck_store(sums[r] + 8, c1[r]);
+  }
+}
+
+typedef void tile_function(const uint8_t *x, const int8_t *w, const int16_t (*multipliers)[2][ck_panel], size_t folds, int32_t (*sums)[ck_panel]);
+
+#define TILES(name, call)                                                                                            \
+  static void name##_1 TILE_PARAMETERS { call(1); }                                                                  \
+  static void name##_2 TILE_PARAMETERS { call(2); }                                                                  \
+  static void name##_3 TILE_PARAMETERS { call(3); }                                                                  \
+  static void name##_4 TILE_PARAMETERS { call(4); }                                                                  \
+  static tile_function *const name[half_block] = {name##_1, name##_2, name##_3, name##_4};
+#define TILE_PARAMETERS (const uint8_t *x, const int8_t *w, const int16_t (*multipliers)[2][ck_panel], size_t folds, int32_t (*sums)[ck_panel])
+#define FOLD_32(R) tile_folded(R, fold_units, x, w, multipliers, folds, sums)
+#define FOLD_128(R) tile_folded(R, 4 * fold_units, x, w, multipliers, folds, sums)
+#define WIDENED(R) tile_widened(R, x, w, multipliers, folds, sums)
+TILES(tiles_of_32, FOLD_32)
+TILES(tiles_of_128, FOLD_128)
+TILES(tiles_widened, WIDENED)
+
+// ---- Decoding a panel
+
+static void decode_s4(const uint8_t *codes, size_t units, int8_t *panel) {
+  const __m256i mask = _mm256_set1_epi8(15), eight = _mm256_set1_epi8(8);
+  for (size_t t = 0; t < units; t += 2, codes += unit_bytes, panel += 2 * unit_bytes) {
+    for (int half = 0; half < unit_bytes; half += 32) {
+      __m256i v = ck_load(codes + half);
+      ck_store(panel + half, _mm256_sub_epi8(_mm256_and_si256(v, mask), eight));
+      ck_store(panel + unit_bytes + half, _mm256_sub_epi8(_mm256_and_si256(_mm256_srli_epi16(v, 4), mask), eight));
+    }
+  }
+}
+
+static void decode_s2(const uint8_t *codes, size_t units, int8_t *panel) {
+  const __m256i mask = _mm256_set1_epi8(3), two = _mm256_set1_epi8(2);
+  for (size_t t = 0; t < units; t += 4, codes += unit_bytes, panel += 4 * unit_bytes) {
+    for (int half = 0; half < unit_bytes; half += 32) {
+      __m256i v = ck_load(codes + half);
+      CK_UNROLL for (int i = 0; i < 4; i++)
+        ck_store(panel + i * unit_bytes + half, _mm256_sub_epi8(_mm256_and_si256(_mm256_srli_epi16(v, 2 * i), mask), two));
+    }
+  }
+}
+
+// Copies 8-bit weights with unsafe pairs clamped to ±64 and lists the excess by output.
+static void decode_s8(const uint8_t *codes, size_t units, const int16_t (*multipliers)[2][ck_panel], workspace *s) {
+  const __m256i ones = _mm256_set1_epi8(1), bound = _mm256_set1_epi16(128), high = _mm256_set1_epi8(64), low = _mm256_set1_epi8(-64);
+  memset(s->excess_count, 0, sizeof s->excess_count);
+  for (size_t t = 0; t < units; t++) {
+    for (int half = 0; half < 2; half++) {
+      size_t at = t * unit_bytes + (size_t)half * 32;
+      __m256i w = ck_load(codes + at);
+      __m256i pair_sum = _mm256_maddubs_epi16(ones, w);
+      __m256i is_unsafe = _mm256_cmpgt_epi16(_mm256_abs_epi16(pair_sum), bound);
+      __m256i safe = _mm256_blendv_epi8(w, _mm256_max_epi8(_mm256_min_epi8(w, high), low), is_unsafe);
+      ck_store(s->panel + at, safe);
+      __m256i rest = _mm256_sub_epi8(w, safe);
+      unsigned lanes = ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(rest, _mm256_setzero_si256()))) & 255u;
+      if (lanes == 0) continue;
+      int32_t rests[8] __attribute__((aligned(32)));
+      ck_store(rests, rest);
+      const int16_t *m = multipliers[t / fold_units][half];
+      for (; lanes != 0; lanes &= lanes - 1) {
+        int lane = __builtin_ctz(lanes), c = half * 8 + lane;
+        int32_t pair = (int32_t)((uint32_t)(uint16_t)m[2 * lane] * 0x10001u);
+        s->excesses[c][s->excess_count[c]++] = (excess){(uint32_t)(t * block_unit_bytes), pair, rests[lane]};
+      }
+    }
+  }
+}
+
+// ---- The sparse pass of 8-bit weights: 8 rows of one output at a time, then transposed into the sums.
+
+CK_INLINE void transpose8(__m256i v[8]) {
+  __m256i a[8], b[8];
+  CK_UNROLL for (int i = 0; i < 4; i++) {
+    a[2 * i] = _mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+    a[2 * i + 1] = _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+  }
+  CK_UNROLL for (int i = 0; i < 2; i++) {
+    b[4 * i] = _mm256_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 1] = _mm256_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 2] = _mm256_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+    b[4 * i + 3] = _mm256_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+  }
+  CK_UNROLL for (int i = 0; i < 4; i++) {
+    v[i] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x20);
+    v[i + 4] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x31);
+  }
+}
+
+static void add_excess(const uint8_t *x, const workspace *s, int32_t (*sums)[ck_panel]) {
+  for (int half = 0; half < 2; half++) {
+    __m256i by_output[8];
+    for (int c = 0; c < 8; c++) {
+      const excess *e = s->excesses[half * 8 + c], *end = e + s->excess_count[half * 8 + c];
+      __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
+      for (; e + 2 <= end; e += 2) {
+        __m256i p = _mm256_maddubs_epi16(ck_load(x + e[0].offset), _mm256_set1_epi32(e[0].weights));
+        __m256i q = _mm256_maddubs_epi16(ck_load(x + e[1].offset), _mm256_set1_epi32(e[1].weights));
+        even = _mm256_add_epi32(even, _mm256_madd_epi16(p, _mm256_set1_epi32(e[0].multiplier)));
+        odd = _mm256_add_epi32(odd, _mm256_madd_epi16(q, _mm256_set1_epi32(e[1].multiplier)));
+      }
+      if (e < end) {
+        __m256i p = _mm256_maddubs_epi16(ck_load(x + e->offset), _mm256_set1_epi32(e->weights));
+        even = _mm256_add_epi32(even, _mm256_madd_epi16(p, _mm256_set1_epi32(e->multiplier)));
+      }
+      by_output[c] = _mm256_add_epi32(even, odd);
+    }
+    transpose8(by_output);
+    for (int r = 0; r < ck_row_block; r++) ck_store(sums[r] + half * 8, _mm256_add_epi32(ck_load(sums[r] + half * 8), by_output[r]));
+  }
+}
+
+// ---- One panel through K
+
+typedef enum weight_kind { kind_s8, kind_u7_s8, kind_s4, kind_s2 } weight_kind;
+CK_INLINE int bits_of(weight_kind kind) { return kind == kind_s4 ? 4 : kind == kind_s2 ? 2 : 8; }
+
+static void expand_multipliers(const ck_gemm_weights *w, size_t panel, size_t first_fold, size_t folds, workspace *s) {
+  for (size_t fold = 0; fold < folds; fold++) {
+    __m256i pairs[2] = {_mm256_set1_epi16(1), _mm256_set1_epi16(1)};
+    if (w->group != 0) {
+      size_t group = (first_fold + fold) * ck_fold / w->group;
+      ck_expand_multipliers(w->multipliers + (panel * (w->inputs / w->group) + group) * ck_panel, pairs);
+    }
+    ck_store(s->multipliers[fold][0], pairs[0]);
+    ck_store(s->multipliers[fold][1], pairs[1]);
+  }
+}
+
+// Adds the products of folds first_fold ..< first_fold + folds of a panel to the sums of the rows.
+CK_INLINE void add_block(weight_kind kind, const ck_gemm_weights *w, const ck_gemm_activations *x, size_t panel, size_t first_fold, size_t folds,
+                         size_t row_begin, size_t row_end, workspace *s) {
+  size_t padded = ck_round_up(w->inputs, ck_fold), fold_bytes = (size_t)(ck_fold * ck_panel / 8 * bits_of(kind));
+  const uint8_t *codes = w->codes + (panel * (padded / ck_fold) + first_fold) * fold_bytes;
+  const int8_t *weights = s->panel;
+  expand_multipliers(w, panel, first_fold, folds, s);
+  if (kind == kind_s4) decode_s4(codes, folds * fold_units, s->panel);
+  if (kind == kind_s2) decode_s2(codes, folds * fold_units, s->panel);
+  if (kind == kind_s8) decode_s8(codes, folds * fold_units, (const int16_t(*)[2][ck_panel])s->multipliers, s);
+  if (kind == kind_u7_s8) weights = (const int8_t *)codes;
+  size_t wide_folds = kind == kind_s2 && w->group % (4 * ck_fold) == 0 ? folds / 4 : 0, narrow_folds = folds - 4 * wide_folds;
+  const int16_t(*multipliers)[2][ck_panel] = (const int16_t(*)[2][ck_panel])s->multipliers;
+  for (size_t row = row_begin; row < row_end; row += ck_row_block) {
+    const uint8_t *block = x->codes + row * padded + first_fold * fold_units * block_unit_bytes;
+    int32_t(*sums)[ck_panel] = s->sums + (row - row_begin);
+    for (size_t part = 0; part < ck_row_block && row + part < row_end; part += half_block) {
+      size_t rows = row_end - row - part < half_block ? row_end - row - part : half_block;
+      const uint8_t *a = block + part * 4;
+      if (kind == kind_s8 || kind == kind_u7_s8) {
+        tiles_widened[rows - 1](a, weights, multipliers, folds, sums + part);
+        continue;
+      }
+      if (wide_folds > 0) tiles_of_128[rows - 1](a, weights, multipliers, wide_folds, sums + part);
+      if (narrow_folds > 0)
+        tiles_of_32[rows - 1](a + wide_folds * 4 * fold_units * block_unit_bytes, weights + wide_folds * 4 * fold_units * unit_bytes,
+                              multipliers + wide_folds * 4, narrow_folds, sums + part);
+    }
+    if (kind == kind_s8) add_excess(block, s, sums);
+  }
+}
+
+CK_INLINE void gemm_blocks(weight_kind kind, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin,
+                           size_t row_end, size_t panel_begin, size_t panel_end, workspace *s) {
+  size_t folds = ck_round_up(w->inputs, ck_fold) / ck_fold;
+  size_t segments = ck_gemm_segments(w->inputs, w->group, bits_of(kind));
+  size_t segment_folds = segments == 1 ? folds : ck_gemm_segment(w->inputs, w->group, bits_of(kind)) / ck_fold;
+  for (size_t first = row_begin; first < row_end; first += row_chunk) {
+    size_t last = row_end - first < row_chunk ? row_end : first + row_chunk;
+    for (size_t panel = panel_begin; panel < panel_end; panel++) {
+      for (size_t segment = 0; segment < segments; segment++) {
+        size_t begin = segment * segment_folds, end = segment + 1 == segments ? folds : begin + segment_folds;
+        memset(s->sums, 0, ck_round_up(last - first, ck_row_block) * sizeof s->sums[0]);
+        for (size_t fold = begin; fold < end; fold += k_block / ck_fold) {
+          size_t count = end - fold < k_block / ck_fold ? end - fold : k_block / ck_fold;
+          add_block(kind, w, x, panel, fold, count, first, last, s);
+        }
+        for (size_t m = first; m < last; m++)
+          ck_end_segment(w, x, y, m, panel, segment, segment + 1 == segments, ck_load(s->sums[m - first]), ck_load(s->sums[m - first] + 8),
+                         s->totals[m - first]);
+      }
+    }
+  }
+}
+
+#define GEMM_BLOCKS(name, kind)                                                                                                      \
+  void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,      \
+            size_t panel_begin, size_t panel_end, void *space) {                                                                     \
+    gemm_blocks(kind, w, x, y, row_begin, row_end, panel_begin, panel_end, (workspace *)space);                                      \
+  }
+GEMM_BLOCKS(ck_gemm_blocks_u8_s8__avx2, kind_s8)
+GEMM_BLOCKS(ck_gemm_blocks_u7_s8__avx2, kind_u7_s8)
+GEMM_BLOCKS(ck_gemm_blocks_u8_s4__avx2, kind_s4)
+GEMM_BLOCKS(ck_gemm_blocks_u8_s2__avx2, kind_s2)
+
+void ck_interleave_u8__avx2(const uint8_t *codes, size_t rows, size_t stride, size_t padded_inputs, uint8_t *block) {
+  for (size_t k = 0; k < padded_inputs; k += 32) {
+    __m256i v[8];
+    CK_UNROLL for (size_t r = 0; r < 8; r++)
+      v[r] = r < rows ? _mm256_loadu_si256((const __m256i *)(codes + r * stride + k)) : _mm256_setzero_si256();
+    transpose8(v);
+    CK_UNROLL for (size_t i = 0; i < 8; i++) ck_store(block + k * ck_row_block + i * 32, v[i]);
+  }
+}
+
+#pragma clang attribute pop
+#endif

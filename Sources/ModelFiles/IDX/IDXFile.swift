@@ -1,0 +1,188 @@
+public import CompactNumerics
+
+/// An array from an IDX file, the format of MNIST, plain or compressed by gzip (yann.lecun.com/exdb/mnist, "The IDX file
+/// format"): bytes 0, 0, element type, number of dimensions; the sizes as big-endian 32-bit integers; the elements,
+/// big-endian, the last dimension fastest; nothing behind them.
+public struct IDXFile: Sendable {
+    /// Element types, by the numbers that the format gives them.
+    public enum ElementType: UInt8, Sendable, Hashable, CaseIterable {
+        case u8 = 0x08
+        case i8 = 0x09
+        case i16 = 0x0B
+        case i32 = 0x0C
+        case f32 = 0x0D
+        case f64 = 0x0E
+
+        /// Bytes of one element.
+        public var byteCount: Int {
+            switch self {
+            case .u8, .i8: 1
+            case .i16: 2
+            case .i32, .f32: 4
+            case .f64: 8
+            }
+        }
+    }
+
+    public let path: String
+    public let elementType: ElementType
+    /// Sizes from the slowest to the fastest dimension, at least one.
+    public let shape: [Int]
+    /// The elements as they are in the file: big-endian.
+    public let bytes: [UInt8]
+
+    /// Number of elements.
+    public var count: Int { bytes.count / elementType.byteCount }
+
+    /// Reads a file. Memory grows with the data that arrives, not with what the header promises.
+    ///
+    /// - Throws: `ModelFileError` if it cannot be read, is no IDX file, or is longer or shorter than its header says.
+    public init(path: String) throws(ModelFileError) {
+        let file = try InputFile(path: path)
+        let isCompressed = file.size >= 2 ? try file.bytes(at: 0, count: 2) == [0x1F, 0x8B] : false
+        self.path = path
+        if isCompressed {
+            let reader = try GzipReader(file)
+            (elementType, shape, bytes) = try Self.read(path: path, limit: Self.decompressedLimit(file.size)) {
+                (buffer) throws(ModelFileError) in try reader.read(into: buffer)
+            }
+        } else {
+            var position = 0
+            (elementType, shape, bytes) = try Self.read(path: path, limit: file.size) { (buffer) throws(ModelFileError) in
+                let count = min(buffer.count, file.size - position)
+                try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: position)
+                position += count
+                return count
+            }
+        }
+    }
+
+    private static func decompressedLimit(_ size: Int) -> Int {
+        let (limit, overflow) = size.multipliedReportingOverflow(by: GzipReader.largestExpansion)
+        return overflow ? Int.max : limit
+    }
+
+    /// Reads header and elements. `limit` is the largest number of bytes that `source` can give; `source` returns fewer
+    /// bytes than asked for only at the end.
+    private static func read(
+        path: String, limit: Int, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
+    ) throws(ModelFileError) -> (ElementType, [Int], [UInt8]) {
+        let (elementType, dimensions) = try magic(next(4, from: source), path: path)
+        let sizeBytes = try next(4 * dimensions, from: source)
+        guard sizeBytes.count == 4 * dimensions else {
+            throw ModelFileError(
+                .truncated, path: path, what: "sizes of an IDX file", expected: "\(dimensions) of 4 bytes", found: "\(sizeBytes.count) bytes")
+        }
+        let shape = stride(from: 0, to: sizeBytes.count, by: 4).map { start in
+            sizeBytes[start..<start + 4].reduce(0) { $0 << 8 | Int($1) }
+        }
+        var byteCount = elementType.byteCount
+        for size in shape {
+            let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)
+            guard !overflow else {
+                throw ModelFileError(
+                    .malformed, path: path, what: "sizes of an IDX file", expected: "a product of at most \(Int.max) bytes", found: "\(shape)")
+            }
+            byteCount = product
+        }
+        guard byteCount <= limit else {
+            throw ModelFileError(
+                .truncated, path: path, what: "elements of an IDX file", expected: "\(byteCount) bytes for sizes \(shape)",
+                found: "a file that holds at most \(limit)")
+        }
+        let bytes = try next(byteCount, from: source)
+        guard bytes.count == byteCount else {
+            throw ModelFileError(
+                .truncated, path: path, what: "elements of an IDX file", expected: "\(byteCount) bytes for sizes \(shape)", found: "\(bytes.count)")
+        }
+        guard try next(1, from: source).isEmpty else {
+            throw ModelFileError(
+                .malformed, path: path, what: "end of an IDX file", expected: "nothing after \(byteCount) bytes of elements", found: "more bytes")
+        }
+        return (elementType, shape, bytes)
+    }
+
+    private static func magic(_ bytes: [UInt8], path: String) throws(ModelFileError) -> (ElementType, dimensions: Int) {
+        guard bytes.count == 4, bytes[0] == 0, bytes[1] == 0, let type = ElementType(rawValue: bytes[2]), bytes[3] >= 1 else {
+            throw ModelFileError(
+                bytes.count == 4 ? .malformed : .truncated, path: path, what: "first four bytes of an IDX file",
+                expected: "0, 0, an element type of 8, 9, 11, 12, 13 or 14, at least 1 dimension",
+                found: bytes.isEmpty ? "an empty file" : bytes.map(String.init).joined(separator: ", "))
+        }
+        return (type, Int(bytes[3]))
+    }
+
+    /// The next `count` bytes, fewer at the end, in steps of at most 1 MiB.
+    private static func next(
+        _ count: Int, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
+    ) throws(ModelFileError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        let step = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 20), alignment: 16)
+        defer { step.deallocate() }
+        while bytes.count < count {
+            let wanted = min(step.count, count - bytes.count)
+            let got = try source(UnsafeMutableRawBufferPointer(rebasing: step[..<wanted]))
+            bytes.append(contentsOf: step[..<got])
+            if got < wanted { break }
+        }
+        return bytes
+    }
+}
+
+// MARK: - Numbers
+
+extension IDXFile {
+    /// The elements as float32, the last dimension fastest. i32 and f64 are rounded to nearest, ties to even.
+    public var floats: [Float] {
+        switch elementType {
+        case .u8: bytes.map { Float($0) }
+        case .i8: bytes.map { Float(Int8(bitPattern: $0)) }
+        case .i16: elements(UInt16.self).map { Float(Int16(bitPattern: $0)) }
+        case .i32: elements(UInt32.self).map { Float(Int32(bitPattern: $0)) }
+        case .f32: elements(UInt32.self).map { Float(bitPattern: $0) }
+        case .f64: elements(UInt64.self).map { Float(Double(bitPattern: $0)) }
+        }
+    }
+
+    private func elements<Bits: FixedWidthInteger>(_: Bits.Type) -> [Bits] {
+        bytes.withUnsafeBytes { raw in
+            stride(from: 0, to: raw.count, by: MemoryLayout<Bits>.size).map {
+                Bits(bigEndian: raw.loadUnaligned(fromByteOffset: $0, as: Bits.self))
+            }
+        }
+    }
+
+    /// Images as rows, their pixels scaled from 0…255 to 0…1: shape [images, pixels of one], for sizes [images, height, width].
+    ///
+    /// - Throws: `ModelFileError` of kind `mismatch` unless the elements are unsigned bytes in at least two dimensions.
+    public func images() throws(ModelFileError) -> Matrix {
+        guard elementType == .u8, shape.count >= 2 else {
+            throw ModelFileError(
+                .mismatch, path: path, what: "images", expected: "unsigned bytes in at least 2 dimensions", found: "\(elementType) \(shape)")
+        }
+        // With no images at all, the product of the other sizes was not bounded by the file.
+        let pixels = bytes.isEmpty ? 0 : bytes.count / shape[0]
+        return Matrix(rows: shape[0], columns: pixels) { destination in
+            bytes.withUnsafeBufferPointer { source in
+                guard let from = source.baseAddress, let to = destination.baseAddress else { return }
+                let count = source.count
+                var index = 0
+                while index < count {
+                    to[index] = Float(from[index]) / 255
+                    index &+= 1
+                }
+            }
+        }
+    }
+
+    /// One class number for each image.
+    ///
+    /// - Throws: `ModelFileError` of kind `mismatch` unless the elements are unsigned bytes in one dimension.
+    public func labels() throws(ModelFileError) -> [Int] {
+        guard elementType == .u8, shape.count == 1 else {
+            throw ModelFileError(
+                .mismatch, path: path, what: "labels", expected: "unsigned bytes in 1 dimension", found: "\(elementType) \(shape)")
+        }
+        return bytes.map(Int.init)
+    }
+}

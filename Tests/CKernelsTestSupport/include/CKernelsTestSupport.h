@@ -1,0 +1,26 @@
+// What the tests of the kernels need from C: loops over billions of inputs, the control word of the floating-point unit, and
+// the addresses behind the table of kernels.
+#ifndef CKERNELS_TEST_SUPPORT_H
+#define CKERNELS_TEST_SUPPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "CKernels.h"
+
+// Whether two kernels give the same bits for the float32 inputs first, first + stride, first + 2·stride, … below 2³². If not,
+// *difference is an input on which they do not. round_f16_f32 and round_bf16_f32 have one type, so have the three of TF32.
+bool ck_test_sweep_16(ck_fn_round_f16_f32 *_Nonnull one, ck_fn_round_f16_f32 *_Nonnull other, uint32_t first, uint32_t stride, uint32_t *_Nonnull difference);
+bool ck_test_sweep_32(ck_fn_round_tf32_even_f32 *_Nonnull one, ck_fn_round_tf32_even_f32 *_Nonnull other, uint32_t first, uint32_t stride, uint32_t *_Nonnull difference);
+
+// MXCSR or FPCR of this thread.
+uint64_t ck_test_float_control(void);
+void ck_test_set_float_control(uint64_t control);
+// `control` with subnormals flushed on input and output and the rounding direction 0…3 in the machine's encoding (0 is nearest).
+uint64_t ck_test_hostile_control(uint64_t control, unsigned direction);
+
+// Whether the table of `isa` holds, for each operation, the function of the last row of kernels.inc whose set is not after `isa`.
+bool ck_test_table_is_filled(ck_isa isa);
+
+#endif

@@ -1,0 +1,57 @@
+#include <string.h>
+
+#include "CKernelsTestSupport.h"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+
+uint64_t ck_test_float_control(void) { return _mm_getcsr(); }
+void ck_test_set_float_control(uint64_t control) { _mm_setcsr((unsigned)control); }
+uint64_t ck_test_hostile_control(uint64_t control, unsigned direction) {
+  return (control & ~(uint64_t)(3u << 13)) | direction << 13 | 1u << 15 /* FTZ */ | 1u << 6 /* DAZ */;
+}
+
+#elif defined(__aarch64__)
+
+uint64_t ck_test_float_control(void) {
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  return control;
+}
+void ck_test_set_float_control(uint64_t control) { __asm__ volatile("msr fpcr, %0" ::"r"(control)); }
+uint64_t ck_test_hostile_control(uint64_t control, unsigned direction) {
+  return (control & ~(uint64_t)(3u << 22)) | direction << 22 | 1u << 24 /* FZ */;
+}
+
+#else
+#error "ck_test_float_control is not written for this processor"
+#endif
+
+typedef void any_function(void);
+typedef struct table_row {
+  ck_isa isa;
+  size_t member;  // offset in ck_kernels
+  any_function *function;
+} table_row;
+
+bool ck_test_table_is_filled(ck_isa isa) {
+  static const table_row rows[] = {
+#define CK_KERNEL(operation, isa) {ck_isa_##isa, offsetof(ck_kernels, operation), (any_function *)ck_##operation##__##isa},
+#include "../../Sources/CKernels/kernels.inc"
+#undef CK_KERNEL
+  };
+  const ck_kernels *table = ck_kernels_of(isa);
+  if (table == NULL || table->isa != isa) return false;
+  size_t count = sizeof rows / sizeof rows[0];
+  for (size_t i = 0; i < count; i++) {
+    const table_row *last = &rows[i];
+    for (size_t j = 0; j < count; j++) {
+      if (rows[j].member == rows[i].member && rows[j].isa <= isa && rows[j].isa >= last->isa) last = &rows[j];
+    }
+    if (last->isa > isa) continue;  // row i is of a later set, and found on its own turn through an earlier one
+    any_function *held;
+    memcpy(&held, (const char *)table + last->member, sizeof held);
+    if (held != last->function) return false;
+  }
+  return true;
+}

@@ -1,0 +1,54 @@
+import CompactNumerics
+import Foundation
+import Testing
+
+@Suite struct ParallelTests {
+    @Test func rangesCoverEverythingOnceInMultiples() {
+        for threads in 1...9 {
+            for multiple in [1, 2, 4, 16] {
+                for count in 0...70 {
+                    let ranges = Parallelism(threads: threads).ranges(count: count, multiple: multiple)
+                    #expect(ranges.flatMap { Array($0) } == Array(0..<count))
+                    #expect(ranges.count <= threads && !ranges.contains(where: \.isEmpty))
+                    #expect(ranges.dropFirst().allSatisfy { $0.lowerBound % multiple == 0 })
+                    let units = ranges.map { ($0.count + multiple - 1) / multiple }
+                    #expect((units.max() ?? 0) - (units.min() ?? 0) <= 1)
+                }
+            }
+        }
+    }
+
+    @Test func hugeCountsDoNotOverflow() {
+        let ranges = Parallelism(threads: 3).ranges(count: .max, multiple: 1 << 20)
+        #expect(ranges.count == 3)
+        #expect(ranges.first?.lowerBound == 0 && ranges.last?.upperBound == .max)
+    }
+
+    @Test(arguments: [1, 2, 3, 8])
+    func bodyRunsOnceForEachIndex(threads: Int) {
+        let lock = NSLock()
+        nonisolated(unsafe) var visits = [Int](repeating: 0, count: 1000)
+        Parallelism(threads: threads).forEachRange(count: 1000, multiple: 16) { range in
+            lock.withLock { for index in range { visits[index] += 1 } }
+        }
+        #expect(visits.allSatisfy { $0 == 1 })
+        Parallelism(threads: threads).forEachRange(count: 0) { range in Issue.record("called for \(range)") }
+    }
+
+    @Test func serialStaysOnTheCallingThread() {
+        let caller = pthread_self()
+        nonisolated(unsafe) var ranges: [Range<Int>] = []
+        Parallelism.serial.forEachRange(count: 100, multiple: 8) { range in
+            #expect(pthread_equal(pthread_self(), caller) != 0)
+            ranges.append(range)
+        }
+        #expect(ranges == [0..<100])
+    }
+
+    @Test func threads() async {
+        #expect(Parallelism.serial.threads == 1)
+        #expect(Parallelism.allCores.threads >= 1)
+        #expect(Parallelism(threads: 4) == Parallelism(threads: 4))
+        await #expect(processExitsWith: .failure) { _ = Parallelism(threads: 0) }
+    }
+}
