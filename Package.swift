@@ -50,8 +50,10 @@ let package = Package(
             name: "CompactNumerics", dependencies: ["CKernels", "CBLAS"], path: "Sources/Numerics",
             swiftSettings: swiftSettings),
         .target(name: "ModelFiles", dependencies: ["CompactNumerics"], swiftSettings: swiftSettings),
+        .target(
+            name: "CKernelsTestSupport", dependencies: ["CKernels"], path: "Tests/CKernelsTestSupport", cSettings: kernelSettings),
         .testTarget(
-            name: "CKernelsTests", dependencies: ["CKernels"],
+            name: "CKernelsTests", dependencies: ["CKernels", "CKernelsTestSupport"],
             resources: [.copy("Golden")], swiftSettings: swiftSettings),
         .testTarget(
             name: "NumericsTests", dependencies: ["CompactNumerics", "CKernels"], swiftSettings: swiftSettings),

@@ -48,7 +48,7 @@ bool ck_test_table_is_filled(ck_isa isa) {
     for (size_t j = 0; j < count; j++) {
       if (rows[j].member == rows[i].member && rows[j].isa <= isa && rows[j].isa >= last->isa) last = &rows[j];
     }
-    if (last->isa > isa) continue;  // row i is of a later set, and found on its own turn through an earlier one
+    if (last->isa > isa) continue;  // a row of a later set; its operation is checked through the portable row
     any_function *held;
     memcpy(&held, (const char *)table + last->member, sizeof held);
     if (held != last->function) return false;

@@ -102,7 +102,7 @@ struct GoldenVector {
     /// All rows of one format. Fields after the third (the source, quoted where it holds commas) are for readers.
     static func all(_ format: String) throws -> [GoldenVector] {
         let file = try #require(Bundle.module.url(forResource: "formats", withExtension: "csv", subdirectory: "Golden"))
-        let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
+        let lines = try String(contentsOf: file, encoding: .utf8).split(whereSeparator: \.isNewline)
         return try lines.filter { $0.hasPrefix(format + ",") }.map { line in
             let fields = line.split(separator: ",")
             let expected = try #require(UInt32(fields[2].dropFirst(2), radix: 16))

@@ -61,7 +61,8 @@ private func littleEndian(_ values: [Float]) -> [UInt8] {
     }
 
     @Test func readsMoreThanOneChunk() throws {
-        let values = (0..<150_001).map { UInt16(truncatingIfNeeded: $0) & 0x7BFF }
+        // The period is a prime, so that no chunk looks like another.
+        let values = (0..<150_001).map { UInt16($0 % 30_011) }
         let data = values.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
         let header = #"{"h":{"dtype":"F16","shape":[150001],"data_offsets":[0,300002]}}"#
         try withFile(safetensors(header, data: data)) { path in
@@ -161,6 +162,17 @@ private func littleEndian(_ values: [Float]) -> [UInt8] {
             #expect(try file.floats(named: "codes") == [1, 2, -1])
             #expect(file.tensors.first?.name == name, "the widest elements come first")
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["model.safetensors"])
+        }
+    }
+
+    @Test func writesMoreThanOneChunk() throws {
+        let large = Matrix(rows: 3, columns: 50_000) { Float(($0 * 50_000 + $1) % 509) / 8 }
+        try withTemporaryFolder { folder in
+            let path = "\(folder)/large"
+            try SafetensorsFile.write([.bf16(name: "b", matrix: large), .fp16(name: "h", matrix: large)], to: path)
+            let file = try SafetensorsFile(path: path)
+            #expect(try file.matrix(named: "h") == large, "509 eighths are exact in FP16")
+            #expect(try file.matrix(named: "b") == Matrix(rows: 3, columns: 50_000) { Float(BF16(large[$0, $1])) })
         }
     }
 

@@ -17,7 +17,7 @@ static inline __m256i round_even(__m256 x) {
   return _mm256_cvtps_epi32(_mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
-// The first `count` ≤ 8 lanes at x, zeros in the others, which are not read.
+// All ones in the first `count` ≤ 8 lanes: a masked load does not touch the memory of the others.
 static inline __m256i lanes_below(size_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }

@@ -5,6 +5,7 @@
 
 #include "cpu.h"
 #include "dispatch.h"
+#include "elementwise.h"
 #include "gemm.h"
 #include "quantize.h"
 #include "round.h"

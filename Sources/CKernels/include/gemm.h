@@ -64,6 +64,16 @@ void ck_gemm_pack(int bits, size_t inputs, size_t outputs, size_t group, const i
 void ck_gemm_unpack_row(int bits, const ck_gemm_weights *_Nonnull weights, size_t n, int8_t *_Nonnull codes,
                         int8_t *_Nullable multipliers);
 
+// From float weights to codes, for one output of K finite weights. Without groups: scale = ck_gemm_channel_scale, then
+// ck_gemm_codes with group 0. With groups: ck_gemm_group_scale (fills K/group wanted scales, returns the output's scale), then
+// ck_gemm_multipliers, then ck_gemm_codes. code = clamp(rint(w / (scale · multiplier))); the largest magnitude of a group maps to
+// the end of the range, for 2 bits the scale of least squared error among 16 clipped ones is taken. A scale may be negative.
+float ck_gemm_channel_scale(int bits, size_t count, const float *_Nonnull weights);
+float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *_Nonnull weights, float *_Nonnull group_scales);
+void ck_gemm_multipliers(size_t groups, const float *_Nonnull group_scales, float scale, int8_t *_Nonnull multipliers);
+void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *_Nonnull weights, float scale, const int8_t *_Nullable multipliers,
+                   int8_t *_Nonnull codes);
+
 // Quantized activations. Up to ck_few_rows rows: codes[M][K32], row-major. More: blocks of 8 rows, codes[M/8][K32/4][8][4].
 // K32 is K rounded up to 32; codes beyond K and rows beyond M are zero.
 typedef struct ck_gemm_activations {

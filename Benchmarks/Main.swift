@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct Benchmarks: AsyncParsableCommand {
+    func run() async throws { print("hello") }
+}

@@ -1,0 +1,88 @@
+// Codes, multipliers and scale of one row of weights: how float weights become what gemm.h describes.
+#include <math.h>
+#include <string.h>
+
+#include "gemm.h"
+#include "scalar.h"
+
+#pragma clang fp contract(off)
+
+typedef struct code_range {
+  float lowest, highest;
+} code_range;
+
+static code_range range_of(int bits) {
+  if (bits == 8) return (code_range){-127, 127};
+  float half = (float)(1 << (bits - 1));
+  return (code_range){-half, half - 1};
+}
+
+static inline float clamped_code(float x, float inverse_scale, code_range range) {
+  float code = x * inverse_scale;
+  code = code < range.lowest ? range.lowest : code;
+  code = code > range.highest ? range.highest : code;
+  // Adding and taking away 1.5 · 2²³ would round too, but in the direction that the CPU is set to.
+  return (float)ck_rint_even(code);
+}
+
+static float squared_error(const float *x, size_t count, float scale, code_range range) {
+  float inverse_scale = 1.0f / scale, error[4] = {0};
+  for (size_t i = 0; i < count; i++) {
+    float rest = x[i] - scale * clamped_code(x[i], inverse_scale, range);
+    error[i % 4] += rest * rest;
+  }
+  return (error[0] + error[1]) + (error[2] + error[3]);
+}
+
+// The scale of a group. Ranges of 4 bits and less have one more code below zero than above, so the largest magnitude is mapped
+// to the lowest code, whatever its sign: the scale may be negative. With 2 bits that leaves one code on the other side, and
+// clipping the extremes pays: the scale with the least squared error of 16 is taken. Zero for a group of zeros.
+static float group_scale(const float *x, size_t count, int bits) {
+  float extreme = 0;
+  for (size_t i = 0; i < count; i++) extreme = fabsf(x[i]) > fabsf(extreme) ? x[i] : extreme;
+  code_range range = range_of(bits);
+  if (bits == 8) return fabsf(extreme) / range.highest;
+  float best = extreme / range.lowest;
+  if (bits > 2 || extreme == 0) return best;
+  float least = squared_error(x, count, best, range);
+  for (int step = 1; step < 16; step++) {
+    float scale = extreme / range.lowest * (1.0f - 0.1f * (float)(step / 2)) * (step % 2 ? -1.0f : 1.0f);
+    float error = squared_error(x, count, scale, range);
+    if (error < least) {
+      least = error;
+      best = scale;
+    }
+  }
+  return best;
+}
+
+// The smallest usable scale: its inverse is finite.
+static float usable(float scale) { return fabsf(scale) >= 0x1p-126f ? scale : 1.0f; }
+
+float ck_gemm_channel_scale(int bits, size_t count, const float *weights) { return usable(group_scale(weights, count, bits)); }
+
+float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *weights, float *group_scales) {
+  float largest = 0;
+  for (size_t g = 0; g < inputs / group; g++) {
+    group_scales[g] = group_scale(weights + g * group, group, bits);
+    largest = fabsf(group_scales[g]) > largest ? fabsf(group_scales[g]) : largest;
+  }
+  return usable(largest / 127.0f);
+}
+
+void ck_gemm_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
+  for (size_t g = 0; g < groups; g++) {
+    int32_t multiplier = ck_rint_even(fminf(fmaxf(group_scales[g] / scale, -127.0f), 127.0f));
+    if (multiplier == 0) multiplier = group_scales[g] < 0 ? -1 : 1;
+    multipliers[g] = (int8_t)multiplier;
+  }
+}
+
+void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *weights, float scale, const int8_t *multipliers, int8_t *codes) {
+  size_t length = group == 0 ? inputs : group;
+  code_range range = range_of(bits);
+  for (size_t first = 0; first < inputs; first += length) {
+    float inverse_scale = 1.0f / (group == 0 ? scale : scale * (float)multipliers[first / length]);
+    for (size_t k = first; k < first + length; k++) codes[k] = (int8_t)clamped_code(weights[k], inverse_scale, range);
+  }
+}

@@ -1,0 +1,58 @@
+internal import CBLAS
+internal import Foundation
+internal import Synchronization
+
+/// The BLAS that float32 layers run on: which one it is, and how many threads it uses.
+///
+/// OpenBLAS starts threads of its own. Float32 layers must run with as many as everything else, so its thread count is set
+/// through `openblas_set_num_threads`, looked up at run time because other libraries do not have it; those obey their environment
+/// variables alone.
+public enum BLASLibrary {
+    private typealias SetThreads = @convention(c) (Int32) -> Void
+    private typealias GetText = @convention(c) () -> UnsafePointer<CChar>?
+
+    private static let setThreads: SetThreads? = symbol("openblas_set_num_threads").map { unsafeBitCast($0, to: SetThreads.self) }
+    private static let threadsInUse = Atomic<Int>(0)
+
+    private static func symbol(_ name: String) -> UnsafeMutableRawPointer? {
+        // Null asks for the symbols of everything that is loaded.
+        dlsym(dlopen(nil, RTLD_NOW), name)
+    }
+
+    /// Makes BLAS calls use this many threads, where the library can be told.
+    package static func use(_ parallelism: Parallelism) {
+        guard let setThreads, threadsInUse.exchange(parallelism.threads, ordering: .relaxed) != parallelism.threads else { return }
+        setThreads(Int32(parallelism.threads))
+    }
+
+    /// Name, version and kernel of the library, such as "OpenBLAS 0.3.21 … Zen"; where it does not tell, its file.
+    public static let description: String = {
+        #if canImport(Accelerate)
+            return "Accelerate"
+        #else
+            if let config = symbol("openblas_get_config"), let text = unsafeBitCast(config, to: GetText.self)() {
+                let core = symbol("openblas_get_corename").flatMap { unsafeBitCast($0, to: GetText.self)() }.map { " " + String(cString: $0) }
+                let words = String(cString: text).split(separator: " ").prefix(2).joined(separator: " ")
+                return words + (core ?? "")
+            }
+            return isReference ? "reference BLAS (\(file))" : file
+        #endif
+    }()
+
+    /// Whether this is the unoptimized reference library, some 40 times slower than OpenBLAS: no baseline to compare with.
+    public static let isReference: Bool = {
+        #if canImport(Accelerate)
+            return false
+        #else
+            // MKL and BLIS are recognized by functions of their own; nothing else installs itself as libblas.
+            return symbol("openblas_get_config") == nil && symbol("mkl_get_version_string") == nil && symbol("bli_info_get_version_str") == nil
+        #endif
+    }()
+
+    // The file that is mapped as libblas. (dladdr would tell, but glibc declares it to GNU sources alone.)
+    private static let file: String = {
+        let maps = (try? String(contentsOfFile: "/proc/self/maps", encoding: .utf8)) ?? ""
+        let paths = maps.split(separator: "\n").compactMap { $0.split(separator: " ").last.map(String.init) }
+        return paths.first { $0.contains("/libblas") || $0.contains("blas/") } ?? "unknown BLAS"
+    }()
+}

@@ -1,0 +1,193 @@
+internal import CKernels
+
+/// Weights W[N, K] of 8, 4 or 2 bits, packed once into the layout that the kernels read. The packed form is the only copy.
+///
+/// A value: copies share the immutable packed memory.
+public struct QuantizedMatrix: Sendable {
+    /// Outputs, N.
+    public let rows: Int
+    /// Inputs, K.
+    public let columns: Int
+    public let scheme: QuantizationScheme
+    internal let storage: PackedIntegers
+
+    /// The most inputs a matrix may have: 255 · 127 · 65,536 < 2³¹ keeps every sum within int32.
+    public static let maximumColumns = ck_gemm_max_inputs
+
+    /// Quantizes `weight` [N, K]: code = clamp(rint(w / (scale · multiplier))). The largest magnitude that shares a scale maps to
+    /// the end of the code range; with 2 bits the scale with the least squared error of 16 clipped ones is taken.
+    ///
+    /// - Throws: `NumericsError.notFinite`, `.notDivisible` when the group does not divide K, `.outOfRange` for an empty
+    ///   matrix or more than `maximumColumns` columns.
+    public init(_ weight: Matrix, scheme: QuantizationScheme) throws(NumericsError) {
+        try Self.check(rows: weight.rows, columns: weight.columns, scheme: scheme)
+        if let at = weight.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
+        let codes = AlignedBuffer<Int8>(unfilledCount: weight.count)
+        let groups = scheme.group == 0 ? 0 : weight.columns / scheme.group
+        let multipliers = AlignedBuffer<Int8>(unfilledCount: weight.rows * groups)
+        let scales = AlignedBuffer<Float>(unfilledCount: weight.rows)
+        weight.withUnsafeBufferPointer { elements in
+            guard let start = elements.baseAddress else { return }
+            Self.quantize(
+                start, rows: weight.rows, columns: weight.columns, scheme: scheme, codes: codes.baseAddress,
+                multipliers: multipliers.baseAddress, scales: scales.baseAddress)
+        }
+        self.init(
+            rows: weight.rows, columns: weight.columns, scheme: scheme, codes: codes.baseAddress, multipliers: multipliers.baseAddress,
+            scales: scales.baseAddress)
+    }
+
+    /// Packs codes[N, K], multipliers[N, K / group] (empty without groups) and scales[N] that come from elsewhere.
+    ///
+    /// - Throws: `NumericsError.shapeMismatch` for wrong counts, `.outOfRange` for a code outside the range of the scheme or
+    ///   a multiplier of −128, `.notFinite` for a scale, and the errors of `init(_:scheme:)`.
+    public init(
+        rows: Int, columns: Int, scheme: QuantizationScheme, codes: [Int8], multipliers: [Int8] = [], scales: [Float]
+    ) throws(NumericsError) {
+        try Self.check(rows: rows, columns: columns, scheme: scheme)
+        let groups = scheme.group == 0 ? 0 : columns / scheme.group
+        for (what, expected, found) in [
+            ("codes", rows * columns, codes.count), ("multipliers", rows * groups, multipliers.count), ("scales", rows, scales.count),
+        ] where expected != found {
+            throw .shapeMismatch(what: what, expected: "\(expected)", found: "\(found)")
+        }
+        let highest = Int8(truncatingIfNeeded: (1 << (scheme.bits - 1)) - 1), lowest = scheme.bits == 8 ? -127 : -highest - 1
+        if let wrong = codes.first(where: { $0 < lowest || $0 > highest }) {
+            throw .outOfRange(what: "\(scheme.bits)-bit code", allowed: "\(lowest)…\(highest)", found: "\(wrong)")
+        }
+        if multipliers.contains(-128) { throw .outOfRange(what: "multiplier", allowed: "−127…127", found: "-128") }
+        if let row = scales.firstIndex(where: { !$0.isFinite }) { throw .notFinite(what: "scales", row: row, column: 0) }
+        self = codes.withUnsafeBufferPointer { codes in
+            multipliers.withUnsafeBufferPointer { multipliers in
+                scales.withUnsafeBufferPointer { scales in
+                    QuantizedMatrix(
+                        rows: rows, columns: columns, scheme: scheme, codes: codes.baseAddress!, multipliers: multipliers.baseAddress,
+                        scales: scales.baseAddress!)
+                }
+            }
+        }
+    }
+
+    private init(
+        rows: Int, columns: Int, scheme: QuantizationScheme, codes: UnsafePointer<Int8>, multipliers: UnsafePointer<Int8>?,
+        scales: UnsafePointer<Float>
+    ) {
+        self.rows = rows
+        self.columns = columns
+        self.scheme = scheme
+        let bits = Int32(scheme.bits)
+        let paddedScales = AlignedBuffer<Float>(count: roundUp(rows, toMultipleOf: ck_panel))
+        paddedScales.baseAddress.update(from: scales, count: rows)
+        let packed = AlignedBuffer<UInt8>(count: ck_gemm_code_bytes(columns, rows, bits))
+        let packedMultipliers = AlignedBuffer<Int8>(count: ck_gemm_multiplier_count(columns, rows, scheme.group))
+        let sums = AlignedBuffer<Int32>(count: ck_gemm_segments(columns, scheme.group, bits) * paddedScales.count)
+        ck_gemm_pack(
+            bits, columns, rows, scheme.group, codes, multipliers, 0, paddedScales.count / ck_panel, packed.baseAddress,
+            packedMultipliers.baseAddress, sums.baseAddress)
+        storage = PackedIntegers(codes: packed, multipliers: packedMultipliers, sums: sums, scales: paddedScales)
+    }
+
+    private static func check(rows: Int, columns: Int, scheme: QuantizationScheme) throws(NumericsError) {
+        guard rows >= 1, columns >= 1, columns <= maximumColumns else {
+            throw .outOfRange(what: "quantized weights", allowed: "1×1 to n×\(maximumColumns)", found: "\(rows)×\(columns)")
+        }
+        if scheme.group > 0, columns % scheme.group != 0 {
+            throw .notDivisible(what: "K of \(scheme) weights", value: columns, by: scheme.group)
+        }
+    }
+
+    private static func quantize(
+        _ weight: UnsafePointer<Float>, rows: Int, columns: Int, scheme: QuantizationScheme, codes: UnsafeMutablePointer<Int8>,
+        multipliers: UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>
+    ) {
+        let bits = Int32(scheme.bits)
+        switch scheme.granularity {
+        case .tensor, .channel:
+            let shared = scheme.granularity == .tensor ? ck_gemm_channel_scale(bits, rows * columns, weight) : nil
+            for n in 0..<rows {
+                scales[n] = shared ?? ck_gemm_channel_scale(bits, columns, weight + n * columns)
+                ck_gemm_codes(bits, columns, 0, weight + n * columns, scales[n], nil, codes + n * columns)
+            }
+        case .group(let size):
+            let groups = columns / size
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: groups) { wanted in
+                for n in 0..<rows {
+                    scales[n] = ck_gemm_group_scale(bits, columns, size, weight + n * columns, wanted.baseAddress!)
+                    ck_gemm_multipliers(groups, wanted.baseAddress!, scales[n], multipliers + n * groups)
+                    ck_gemm_codes(bits, columns, size, weight + n * columns, scales[n], multipliers + n * groups, codes + n * columns)
+                }
+            }
+        }
+    }
+
+    /// Bytes really held: codes, multipliers, scales and the sums for zero points, padding included.
+    public var byteCount: Int { storage.byteCount }
+
+    /// The weights that the codes stand for, [N, K]: scale · multiplier · code.
+    public func dequantized() -> Matrix {
+        let groups = scheme.group == 0 ? 1 : columns / scheme.group
+        return withCStruct { weights in
+            Matrix(rows: rows, columns: columns) { destination in
+                guard var next = destination.baseAddress else { return }
+                let codes = AlignedBuffer<Int8>(unfilledCount: columns)
+                let multipliers = AlignedBuffer<Int8>(unfilledCount: groups)
+                multipliers.baseAddress.update(repeating: 1, count: groups)
+                let length = columns / groups
+                for n in 0..<rows {
+                    ck_gemm_unpack_row(Int32(scheme.bits), weights, n, codes.baseAddress, multipliers.baseAddress)
+                    for group in 0..<groups {
+                        let scale = storage.scales.baseAddress[n] * Float(multipliers.baseAddress[group])
+                        ck_active_kernels().pointee.dequantize_f32_s8(codes.baseAddress + group * length, length, scale, 0, next)
+                        next += length
+                    }
+                }
+            }
+        }
+    }
+
+    /// The integer codes of output `row`, K of them.
+    public func codes(row: Int) -> [Int8] {
+        precondition(row >= 0 && row < rows, "row of quantized weights: expected an index in 0..<\(rows), found \(row)")
+        let multipliers = AlignedBuffer<Int8>(unfilledCount: scheme.group == 0 ? 1 : columns / scheme.group)
+        return [Int8](unsafeUninitializedCapacity: columns) { codes, count in
+            withCStruct { ck_gemm_unpack_row(Int32(scheme.bits), $0, row, codes.baseAddress!, multipliers.baseAddress) }
+            count = columns
+        }
+    }
+
+    internal func withCStruct<Result>(_ body: (UnsafePointer<ck_gemm_weights>) -> Result) -> Result {
+        var weights = ck_gemm_weights(
+            inputs: columns, outputs: rows, group: scheme.group, codes: storage.codes.baseAddress,
+            multipliers: scheme.group == 0 ? nil : UnsafePointer(storage.multipliers.baseAddress), sums: storage.sums.baseAddress,
+            scales: storage.scales.baseAddress)
+        return withUnsafePointer(to: &weights, body)
+    }
+}
+
+extension QuantizedMatrix: CustomStringConvertible {
+    public var description: String { "QuantizedMatrix(\(rows)×\(columns), \(scheme), \(byteCount) bytes)" }
+}
+
+/// The arrays of `ck_gemm_weights`, immutable after packing.
+internal final class PackedIntegers: Sendable {
+    let codes: AlignedBuffer<UInt8>
+    let multipliers: AlignedBuffer<Int8>
+    let sums: AlignedBuffer<Int32>
+    let scales: AlignedBuffer<Float>
+
+    init(
+        codes: consuming AlignedBuffer<UInt8>, multipliers: consuming AlignedBuffer<Int8>, sums: consuming AlignedBuffer<Int32>,
+        scales: consuming AlignedBuffer<Float>
+    ) {
+        self.codes = codes
+        self.multipliers = multipliers
+        self.sums = sums
+        self.scales = scales
+    }
+
+    var byteCount: Int { codes.byteCount + multipliers.byteCount + sums.byteCount + scales.byteCount }
+}
+
+internal func roundUp(_ value: Int, toMultipleOf multiple: Int) -> Int {
+    (value + multiple - 1) / multiple * multiple
+}

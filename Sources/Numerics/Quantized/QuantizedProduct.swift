@@ -1,0 +1,144 @@
+internal import CKernels
+
+/// How activations get their codes.
+public enum ActivationQuantization: Sendable, Hashable {
+    /// Scale and zero point from the range of each row.
+    case dynamic
+    /// The same for every row: code = clamp(rint(x / scale) + zeroPoint).
+    case fixed(scale: Float, zeroPoint: Int)
+}
+
+/// What a product writes besides float32: codes = clamp(rint(y / scale) + zeroPoint).
+package struct OutputQuantization: Sendable {
+    package var scale: Float
+    package var zeroPoint: Int32
+    package var isSigned: Bool
+
+    package init(scale: Float, zeroPoint: Int32, isSigned: Bool) {
+        (self.scale, self.zeroPoint, self.isSigned) = (scale, zeroPoint, isSigned)
+    }
+}
+
+extension QuantizedMatrix {
+    /// Y[M, N] = relu(X[M, K] · Wᵀ + bias): quantizes X, multiplies integers, and writes float32. `x` and `y` are row-major without
+    /// gaps. Threads take ranges of outputs, or of rows where there are too few outputs.
+    package func multiply(
+        _ x: UnsafePointer<Float>, rows m: Int, into y: UnsafeMutableRawPointer, bias: UnsafePointer<Float>?, relu: Bool,
+        activations: ActivationQuantization = .dynamic, output: OutputQuantization? = nil, workspace: inout Workspace,
+        parallelism: Parallelism
+    ) {
+        guard m > 0 else { return }
+        let threadBytes = ck_gemm_workspace_bytes(columns)
+        var measure = Carver(nil)
+        _ = QuantizedActivations(rows: m, columns: columns, from: &measure)
+        _ = measure.take(UInt8.self, threadBytes * parallelism.threads)
+        var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
+        let codes = QuantizedActivations(rows: m, columns: columns, from: &carver)
+        nonisolated(unsafe) let scratch = carver.take(UInt8.self, threadBytes * parallelism.threads)!
+        codes.fill(from: x, activations: activations, highest: scheme.activations.highest, parallelism: parallelism)
+
+        let target = ck_gemm_output(
+            type: output.map { $0.isSigned ? ck_output_s8 : ck_output_u8 } ?? ck_output_f32, data: y, stride: rows, bias: bias,
+            relu: relu ? 1 : 0, inverse_scale: output.map { 1 / $0.scale } ?? 0, zero_point: output?.zeroPoint ?? 0)
+        let kernel = Self.kernel(scheme)
+        codes.withCStruct { x in
+            withCStruct { w in
+                nonisolated(unsafe) let (w, x, target) = (w, x, target)
+                let panels = roundUp(rows, toMultipleOf: ck_panel) / ck_panel
+                Self.split(rows: m, panels: panels, parallelism: parallelism) { thread, rows, panels in
+                    withUnsafePointer(to: target) { y in
+                        kernel(
+                            w, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound, scratch + thread * threadBytes)
+                    }
+                }
+            }
+        }
+    }
+
+    private static func kernel(_ scheme: QuantizationScheme) -> ck_fn_gemm {
+        let kernels = ck_active_kernels().pointee
+        return switch (scheme.bits, scheme.activations) {
+        case (4, _): kernels.gemm_u8_s4
+        case (2, _): kernels.gemm_u8_s2
+        case (_, .uint7): kernels.gemm_u7_s8
+        default: kernels.gemm_u8_s8
+        }
+    }
+
+    /// Cuts panels (or rows, where there are fewer panels than threads) and calls `body(thread, rows, panels)` for each part.
+    package static func split(
+        rows: Int, panels: Int, parallelism: Parallelism, body: @Sendable (Int, Range<Int>, Range<Int>) -> Void
+    ) {
+        let byPanels = panels >= parallelism.threads || rows <= ck_few_rows
+        let parts = parallelism.ranges(count: byPanels ? panels : rows, multiple: byPanels ? 1 : ck_row_block)
+        parallelism.forEachRange(count: parts.count) { threads in
+            for thread in threads {
+                byPanels ? body(thread, 0..<rows, parts[thread]) : body(thread, parts[thread], 0..<panels)
+            }
+        }
+    }
+}
+
+internal typealias ck_fn_gemm = @convention(c) (
+    UnsafePointer<ck_gemm_weights>, UnsafePointer<ck_gemm_activations>, UnsafePointer<ck_gemm_output>, Int, Int, Int, Int,
+    UnsafeMutableRawPointer
+) -> Void
+
+/// Codes, scales and zero points of M rows in scratch memory, in the layout that the gemm kernels read.
+internal struct QuantizedActivations {
+    let rows: Int
+    let columns: Int
+    let paddedColumns: Int
+    private let codes: UnsafeMutablePointer<UInt8>?
+    private let scales: UnsafeMutablePointer<Float>?
+    private let zeroPoints: UnsafeMutablePointer<Int32>?
+    // Row-major codes of the 8 rows of each block, before they are interleaved.
+    private let rowMajor: UnsafeMutablePointer<UInt8>?
+
+    init(rows: Int, columns: Int, from carver: inout Carver) {
+        self.rows = rows
+        self.columns = columns
+        paddedColumns = roundUp(columns, toMultipleOf: ck_fold)
+        codes = carver.take(UInt8.self, ck_gemm_activation_bytes(rows, columns))
+        scales = carver.take(Float.self, rows)
+        zeroPoints = carver.take(Int32.self, rows)
+        rowMajor = carver.take(UInt8.self, rows <= ck_few_rows ? 0 : ck_gemm_activation_bytes(rows, columns))
+    }
+
+    func fill(from x: UnsafePointer<Float>, activations: ActivationQuantization, highest: Int32, parallelism: Parallelism) {
+        nonisolated(unsafe) let (x, this) = (x, self)
+        let block = ck_row_block
+        parallelism.forEachRange(count: rows, multiple: block) { range in
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: block) {
+                this.fillBlock(first..<min(first + block, range.upperBound), x, activations, highest)
+            }
+        }
+    }
+
+    private func fillBlock(_ block: Range<Int>, _ x: UnsafePointer<Float>, _ activations: ActivationQuantization, _ highest: Int32) {
+        let kernels = ck_active_kernels().pointee
+        let first = block.lowerBound, isInterleaved = rows > ck_few_rows
+        let target = (isInterleaved ? rowMajor! : codes!) + first * paddedColumns
+        switch activations {
+        case .dynamic:
+            kernels.quantize_rows_u8_f32(
+                x + first * columns, block.count, columns, columns, highest, target, paddedColumns, scales! + first, zeroPoints! + first)
+        case .fixed(let scale, let zeroPoint):
+            for (index, row) in block.enumerated() {
+                let codes = target + index * paddedColumns
+                kernels.quantize_u8_f32(x + row * columns, columns, 1 / scale, Int32(zeroPoint), 0, highest, codes)
+                (codes + columns).update(repeating: 0, count: paddedColumns - columns)
+                scales![row] = scale
+                zeroPoints![row] = Int32(zeroPoint)
+            }
+        }
+        if isInterleaved {
+            kernels.interleave_u8(target, block.count, paddedColumns, paddedColumns, codes! + first * paddedColumns)
+        }
+    }
+
+    func withCStruct<Result>(_ body: (UnsafePointer<ck_gemm_activations>) -> Result) -> Result {
+        var activations = ck_gemm_activations(rows: rows, codes: codes!, scales: scales!, zero_points: zeroPoints!)
+        return withUnsafePointer(to: &activations, body)
+    }
+}
