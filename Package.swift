@@ -22,13 +22,15 @@ let benchmarkTargets: [Target] =
     isVersionedDependency
     ? []
     : [
+        .target(name: "CPeaks", path: "Benchmarks/Peaks", cSettings: kernelSettings),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "CompactNumerics", "ModelFiles", "CKernels", "CBLAS",
+                "CompactNumerics", "ModelFiles", "CKernels", "CPeaks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Benchmarks",
+            exclude: ["Peaks"],
             resources: [.copy("Resources")],
             swiftSettings: swiftSettings),
         .testTarget(

@@ -1,0 +1,113 @@
+import ArgumentParser
+import CompactNumerics
+import Foundation
+
+/// M rows of K inputs times weights of N outputs.
+struct Shape: ExpressibleByArgument, Hashable, CustomStringConvertible {
+    let m: Int, k: Int, n: Int
+
+    /// The largest matrix that a shape may have, in elements: 2 GiB of float32.
+    static let maximumElements = 1 << 29
+
+    init(m: Int, k: Int, n: Int) {
+        (self.m, self.k, self.n) = (m, k, n)
+    }
+
+    init?(argument: String) {
+        let sizes = argument.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+        guard sizes.count == 3, let m = sizes[0], let k = sizes[1], let n = sizes[2] else { return nil }
+        self.init(m: m, k: k, n: n)
+    }
+
+    var description: String { "\(m)x\(k)x\(n)" }
+    var operations: Double { 2 * Double(m) * Double(k) * Double(n) }
+
+    func validate() throws {
+        guard m >= 1, k >= 1, n >= 1 else {
+            throw ValidationError("shape \(self): expected MxKxN with sizes of at least 1")
+        }
+        for (rows, columns) in [(m, k), (n, k), (m, n)] {
+            let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
+            guard !overflow, count <= Self.maximumElements else {
+                throw ValidationError("shape \(self): expected matrices of at most \(Self.maximumElements) elements, found \(rows)×\(columns)")
+            }
+        }
+        guard k <= QuantizedMatrix.maximumColumns else {
+            throw ValidationError("shape \(self): expected K of at most \(QuantizedMatrix.maximumColumns), found \(k)")
+        }
+    }
+}
+
+/// Options of every subcommand.
+struct SharedOptions: ParsableArguments {
+    @Option(help: "Threads for everything that is measured, the float32 baseline included.")
+    var threads = 1
+
+    @Option(help: ArgumentHelp("Also write the figures as JSON to this file.", valueName: "file"))
+    var json: String?
+
+    @Option(help: ArgumentHelp("Seconds of timing for each figure.", valueName: "seconds"))
+    var seconds = 0.3
+
+    func validate() throws {
+        guard (1...1024).contains(threads) else { throw ValidationError("--threads: expected 1…1024, found \(threads)") }
+        guard seconds > 0, seconds <= 60 else { throw ValidationError("--seconds: expected a number above 0, up to 60, found \(seconds)") }
+        if let json {
+            let folder = URL(fileURLWithPath: json).deletingLastPathComponent().path
+            var isFolder: ObjCBool = false
+            guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
+                throw ValidationError("--json \(json): expected a file in a folder that exists, found no folder \(folder)")
+            }
+        }
+    }
+
+    var parallelism: Parallelism { Parallelism(threads: threads) }
+
+    /// Runs `body` with an empty report and writes the report where it was asked for.
+    func withReport(_ body: (Report) throws -> Void) throws {
+        let report = Report(machine: MachineDescription(parallelism: parallelism))
+        report.machine.printHeader()
+        try body(report)
+        if let json { try report.write(to: json) }
+    }
+}
+
+/// Deterministic random numbers (SplitMix64, Steele et al. 2014), so that every run measures the same data.
+struct RandomNumbers {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// Uniform in 0..<1.
+    mutating func uniform() -> Float {
+        Float(next() >> 40) * 0x1p-24
+    }
+
+    /// Gaussian numbers of mean 0, as Irwin–Hall sums of four 16-bit uniforms: cheap in debug builds, tails cut at 3.46 σ.
+    mutating func gaussianMatrix(rows: Int, columns: Int, deviation: Float) -> Matrix {
+        var matrix = Matrix(rows: rows, columns: columns)
+        // The variance of the sum of four uniforms in 0..<65,536 is 4 · 65,536² / 12.
+        let scale = deviation / (65536 * Float(4.0 / 12.0).squareRoot())
+        matrix.withUnsafeMutableBufferPointer { elements in
+            guard var next = elements.baseAddress else { return }
+            let end = next + elements.count
+            while next < end {
+                let bits = self.next()
+                let sum = (bits & 0xFFFF) &+ (bits >> 16 & 0xFFFF) &+ (bits >> 32 & 0xFFFF) &+ (bits >> 48)
+                next.pointee = (Float(Int32(truncatingIfNeeded: sum)) - 131070) * scale
+                next += 1
+            }
+        }
+        return matrix
+    }
+}

@@ -1,6 +1,0 @@
-import ArgumentParser
-
-@main
-struct Benchmarks: AsyncParsableCommand {
-    func run() async throws { print("hello") }
-}

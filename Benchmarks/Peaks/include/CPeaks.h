@@ -1,0 +1,17 @@
+// Loops that reach what a core can do at most: the limits that the benchmark compares kernels with. Each returns the number of
+// operations done (a multiply and an add are two) or bytes moved in one call; the caller measures the time.
+#ifndef CPEAKS_H
+#define CPEAKS_H
+
+#include <stddef.h>
+
+// float32 multiply-adds in registers.
+double peak_float32_operations(size_t repetitions);
+// int8 products as W8 kernels need them: multiply pairs, widen to int32, add. Three instructions for 32 products.
+double peak_int8_operations(size_t repetitions);
+// int8 products as W4 and W2 kernels need them: multiply pairs, add in int16, widen once in eight.
+double peak_int8_folded_operations(size_t repetitions);
+// Reads `bytes` (a multiple of 512) at `memory`, aligned to 64 bytes.
+double peak_read_bytes(const void *_Nonnull memory, size_t bytes);
+
+#endif
