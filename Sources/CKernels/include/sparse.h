@@ -1,3 +1,150 @@
+// Linear layers with sparse weights: Y[M, N] = X[M, K] · W[N, K]ᵀ, W made of R×C blocks of which most are zero. CSR is 1×1.
+//
+// A strip is R consecutive outputs. K is cut into slices, so that the part of X that a slice reads stays in a cache. Within a
+// slice, strips lie in order of their number of blocks: strips of equal number form a run, whose inner loop has a fixed trip
+// count that branch prediction knows. A strip that has no block in a slice is not listed there.
+//
+// Only stored blocks take part: what is outside them contributes nothing, also where X is infinite or NaN. Zeros inside a stored
+// block are numbers like any other (0 · ∞ = NaN).
 #ifndef CK_SPARSE_H
 #define CK_SPARSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+  ck_sparse_max_slice = 65536,  // inputs in a slice: columns are stored in 16 bits
+  ck_sparse_padding = 64,       // bytes that kernels may read behind the last value and column
+  ck_sparse_s8_tile = 32,       // rows of X that the int8 kernel takes at a time
+};
+
+// A shape of blocks that kernels exist for: 1×1, 4×1, 8×1, 1×4, 4×4, 16×16.
+static inline int ck_sparse_has_shape(size_t rows, size_t columns) {
+  size_t shape = rows * 100 + columns;
+  return shape == 101 || shape == 401 || shape == 801 || shape == 104 || shape == 404 || shape == 1616;
+}
+
+// `strips` consecutive strips of a slice with `blocks` blocks each.
+typedef struct ck_sparse_run {
+  uint32_t strips, blocks;
+} ck_sparse_run;
+
+// What float32 and int8 matrices share. Memory belongs to the caller.
+typedef struct ck_sparse_structure {
+  size_t inputs, outputs;                     // K, N
+  size_t block_rows, block_columns;           // R, C
+  size_t slices, slice_inputs;                // slice s holds inputs s · slice_inputs ..< min(K, (s + 1) · slice_inputs)
+  const uint32_t *_Nonnull run_starts;        // [slices + 1]: runs of slice s are run_starts[s] ..< run_starts[s + 1]
+  const ck_sparse_run *_Nonnull runs;
+  const uint32_t *_Nonnull strips;            // strip numbers, run after run
+  const uint16_t *_Nonnull columns;           // of each block, run after run: first input in the slice, divided by C
+} ck_sparse_structure;
+
+typedef struct ck_sparse_f32 {
+  ck_sparse_structure structure;
+  const float *_Nonnull values;  // [block][C][R]: what one input contributes to the R outputs is contiguous
+} ck_sparse_f32;
+
+// int8 weights are grouped in quads: 4 inputs of one strip. With C = 1 a quad is any 4 blocks of a strip, columns[4 · quad …] are
+// its inputs, and missing ones have weight 0. With C a multiple of 4 a block is C/4 quads, columns[quad] is its first input divided
+// by 4. `runs` counts quads. So that pairs of products never saturate int16, weights of a pair with equal signs add up to at most
+// 128 in magnitude; a pair that does not is split into two quads with the same inputs. One slice.
+typedef struct ck_sparse_s8 {
+  ck_sparse_structure structure;
+  const int8_t *_Nonnull values;    // [quad][R][4]
+  const float *_Nonnull scales;     // [N]
+  const int32_t *_Nonnull sums;     // [N]: Σ of the weights
+} ck_sparse_s8;
+
+// ---- Choosing blocks of dense[N, K]. Arrays over blocks are [N/R rounded up][K/C rounded up].
+
+// norms: the magnitude of a 1×1 block, the sum of squares of a larger one.
+void ck_sparse_block_norms(const float *_Nonnull dense, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, float *_Nonnull norms);
+// keep[i] = 1 for exactly `kept` ≤ count blocks of the largest norms; of equal ones the first. tally: 65,536 uint32 of scratch.
+void ck_sparse_keep_largest(const float *_Nonnull norms, size_t count, size_t kept, uint32_t *_Nonnull tally, uint8_t *_Nonnull keep);
+// keep[i] = 1 for blocks with any weight whose mask[N, K] is not zero.
+void ck_sparse_keep_masked(const uint8_t *_Nonnull mask, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, uint8_t *_Nonnull keep);
+// Collects the kept blocks in canonical form (see below), zeros where the mask (if any) is zero; returns their number. With
+// offsets null it only counts.
+size_t ck_sparse_collect(const float *_Nonnull dense, const uint8_t *_Nullable mask, size_t inputs, size_t outputs, size_t block_rows,
+                         size_t block_columns, const uint8_t *_Nonnull keep, uint32_t *_Nullable offsets, uint32_t *_Nullable columns,
+                         float *_Nullable values);
+
+// int8 codes of canonical values [blocks][R][C]: scales[n] = the largest magnitude of output n / 127, codes = rint(w / scale).
+void ck_sparse_quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets, const float *_Nonnull values,
+                        float *_Nonnull scales, int8_t *_Nonnull codes);
+
+// ---- Packing. The canonical form is block-CSR: offsets[strips + 1], columns[blocks] (block columns, ascending within a strip),
+// values[blocks][R][C]. Sizes come first, so that the caller can allocate; then the arrays are filled.
+
+typedef struct ck_sparse_sizes {
+  size_t slices, runs, strips, columns, values;  // elements of run_starts less one, runs, strips, columns, values
+} ck_sparse_sizes;
+
+// Arrays to fill, of the sizes reported (run_starts has slices + 1).
+typedef struct ck_sparse_arrays {
+  uint32_t *_Nonnull run_starts;
+  ck_sparse_run *_Nonnull runs;
+  uint32_t *_Nonnull strips;
+  uint16_t *_Nonnull columns;
+} ck_sparse_arrays;
+
+// Numbers of uint32 in `scratch`: three per strip, and a tally with a place for each number of blocks or quads of a strip.
+static inline size_t ck_sparse_pack_scratch(size_t inputs, size_t outputs, size_t block_rows) {
+  return 3 * ((outputs + block_rows - 1) / block_rows) + inputs + 8;
+}
+// offsets and columns as above; slice_inputs a multiple of C, at most ck_sparse_max_slice.
+ck_sparse_sizes ck_sparse_f32_sizes(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs,
+                                    const uint32_t *_Nonnull offsets, const uint32_t *_Nonnull columns, uint32_t *_Nonnull scratch);
+void ck_sparse_f32_pack(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs,
+                        const uint32_t *_Nonnull offsets, const uint32_t *_Nonnull columns, const float *_Nonnull values,
+                        uint32_t *_Nonnull scratch, const ck_sparse_arrays *_Nonnull arrays, float *_Nonnull packed);
+// The same for int8 codes (−127…127), one slice: K ≤ ck_sparse_max_slice. Also fills sums[N].
+ck_sparse_sizes ck_sparse_s8_sizes(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets,
+                                   const int8_t *_Nonnull codes, uint32_t *_Nonnull scratch);
+void ck_sparse_s8_pack(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets,
+                       const uint32_t *_Nonnull columns, const int8_t *_Nonnull codes, uint32_t *_Nonnull scratch,
+                       const ck_sparse_arrays *_Nonnull arrays, int8_t *_Nonnull packed, int32_t *_Nonnull sums);
+// Adds the stored weights to dense[N, K], row-major, which the caller fills with zeros.
+void ck_sparse_f32_unpack(const ck_sparse_f32 *_Nonnull w, float *_Nonnull dense);
+void ck_sparse_s8_unpack(const ck_sparse_s8 *_Nonnull w, float *_Nonnull dense);
+
+// ---- Products
+
+// Row-major is X[M, K], Y[M, N]; feature-major X[K, M], Y[N, M]: the rows of the layer lie side by side.
+typedef enum ck_layout { ck_row_major, ck_feature_major } ck_layout;
+
+typedef struct ck_sparse_input {
+  const float *_Nonnull data;
+  size_t rows;    // M
+  size_t stride;  // elements between rows of X as stored
+  ck_layout layout;
+} ck_sparse_input;
+
+typedef struct ck_sparse_output {
+  float *_Nonnull data;
+  size_t stride;
+  ck_layout layout;
+  const float *_Nullable bias;  // [N]
+  int relu;
+} ck_sparse_output;
+
+// Rows of X that a kernel takes at a time, for blocks of R rows: threads take multiples of it.
+static inline size_t ck_sparse_tile(size_t block_rows, int is_s8) { return is_s8 ? ck_sparse_s8_tile : block_rows == 1 ? 64 : 24; }
+// Bytes of scratch memory, 64-byte aligned, for one call of a kernel of either type.
+size_t ck_sparse_workspace_bytes(const ck_sparse_structure *_Nonnull w, int is_s8);
+
+// Computes all outputs of rows row_begin ..< row_end of X, row_begin a multiple of the tile. Each output is summed in the order
+// of the slices and, within a slice, of the columns, whatever the ranges.
+typedef void ck_fn_spmm_f32_f32_block(const ck_sparse_f32 *_Nonnull w, const ck_sparse_input *_Nonnull x, const ck_sparse_output *_Nonnull y,
+                                      size_t row_begin, size_t row_end, void *_Nonnull workspace);
+// The same with activations quantized per row of X to 0…255 as ck_fn_quantize_rows_u8_f32 does; integer sums are exact (K ≤ 65,536):
+// Y[m, n] = x_scale[m] · scale[n] · Σ (x[m, k] − x_zero[m]) · code[n, k] + bias[n]
+typedef void ck_fn_spmm_f32_u8_s8block(const ck_sparse_s8 *_Nonnull w, const ck_sparse_input *_Nonnull x, const ck_sparse_output *_Nonnull y,
+                                       size_t row_begin, size_t row_end, void *_Nonnull workspace);
+// One row of X: y[N] = W · x[K] + bias, for listed strips strip_begin ..< strip_end of a matrix with one slice (with more
+// slices the range is ignored, all is computed). Strips that are not listed are left to the caller to set to relu(bias).
+typedef void ck_fn_spmv_f32_f32_block(const ck_sparse_f32 *_Nonnull w, const float *_Nonnull x, const ck_sparse_output *_Nonnull y,
+                                      size_t strip_begin, size_t strip_end);
+
 #endif

@@ -1,0 +1,115 @@
+// The reference of the sparse family: each stored weight once, for every row of X.
+#include "sparse.h"
+
+#include "scalar.h"
+
+#pragma clang fp contract(off)
+
+static float input_at(const ck_sparse_input *x, size_t m, size_t k) {
+  return x->layout == ck_row_major ? x->data[m * x->stride + k] : x->data[k * x->stride + m];
+}
+static float *output_at(const ck_sparse_output *y, size_t m, size_t n) {
+  return y->layout == ck_row_major ? y->data + m * y->stride + n : y->data + n * y->stride + m;
+}
+static float relu(const ck_sparse_output *y, float value) { return y->relu && value < 0.0f ? 0.0f : value; }
+
+static void multiply_row(const ck_sparse_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t m) {
+  const ck_sparse_structure *t = &w->structure;
+  const uint32_t *strip = t->strips;
+  const uint16_t *column = t->columns;
+  const float *value = w->values;
+  for (size_t n = 0; n < t->outputs; n++) *output_at(y, m, n) = y->bias != NULL ? y->bias[n] : 0.0f;
+  for (size_t slice = 0; slice < t->slices; slice++)
+    for (uint32_t run = t->run_starts[slice]; run < t->run_starts[slice + 1]; run++)
+      for (uint32_t i = 0; i < t->runs[run].strips; i++, strip++)
+        for (uint32_t b = 0; b < t->runs[run].blocks; b++, column++)
+          for (size_t c = 0; c < t->block_columns; c++)
+            for (size_t r = 0; r < t->block_rows; r++, value++) {
+              size_t n = *strip * t->block_rows + r, k = slice * t->slice_inputs + *column * t->block_columns + c;
+              if (n < t->outputs && k < t->inputs) *output_at(y, m, n) += *value * input_at(x, m, k);
+            }
+  for (size_t n = 0; n < t->outputs; n++) *output_at(y, m, n) = relu(y, *output_at(y, m, n));
+}
+
+void ck_spmm_f32_f32_block__portable(const ck_sparse_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
+                                     void *workspace) {
+  (void)workspace;
+  for (size_t m = row_begin; m < row_end; m++) multiply_row(w, x, y, m);
+}
+
+// Strips outside begin ..< end keep what is there.
+void ck_spmv_f32_f32_block__portable(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y, size_t begin, size_t end) {
+  const ck_sparse_structure *t = &w->structure;
+  ck_sparse_input input = {x, 1, t->inputs, ck_row_major};
+  ck_sparse_output row = {y->data, t->outputs, ck_row_major, y->bias, y->relu};
+  if (t->slices > 1) {
+    multiply_row(w, &input, &row, 0);
+    return;
+  }
+  const uint32_t *strip = t->strips;
+  size_t position = 0, block = 0, size = t->block_rows * t->block_columns;
+  for (uint32_t run = 0; run < t->run_starts[1]; run++)
+    for (uint32_t i = 0; i < t->runs[run].strips; i++, strip++, position++, block += t->runs[run].blocks) {
+      if (position < begin || position >= end) continue;
+      for (size_t r = 0; r < t->block_rows && *strip * t->block_rows + r < t->outputs; r++) {
+        size_t n = *strip * t->block_rows + r;
+        float sum = y->bias != NULL ? y->bias[n] : 0.0f;
+        for (size_t b = block; b < block + t->runs[run].blocks; b++)
+          for (size_t c = 0; c < t->block_columns; c++) {
+            size_t k = t->columns[b] * t->block_columns + c;
+            if (k < t->inputs) sum += w->values[b * size + c * t->block_rows + r] * x[k];
+          }
+        y->data[n] = relu(y, sum);
+      }
+    }
+}
+
+// Scale, zero point and codes of row m, as ck_fn_quantize_rows_u8_f32 makes them.
+static ck_affine range_of_row(const ck_sparse_input *x, size_t m, size_t inputs) {
+  float lowest = 0, highest = 0;
+  for (size_t k = 0; k < inputs; k++) {
+    float value = input_at(x, m, k);
+    lowest = value < lowest ? value : lowest;
+    highest = value > highest ? value : highest;
+  }
+  return ck_affine_of_range(lowest, highest, 255);
+}
+
+static int32_t code_of(float x, ck_affine affine) {
+  float value = x * affine.inverse_scale;
+  if (value != value) return 0;
+  value = value > 1024.0f ? 1024.0f : value < -1024.0f ? -1024.0f : value;
+  int32_t code = ck_rint_even(value) + affine.zero_point;
+  return code < 0 ? 0 : code > 255 ? 255 : code;
+}
+
+static int32_t integer_sum(const ck_sparse_s8 *w, size_t n, const ck_sparse_input *x, size_t m, ck_affine affine) {
+  const ck_sparse_structure *t = &w->structure;
+  const uint32_t *strip = t->strips;
+  int is_gathered = t->block_columns == 1;
+  size_t quad = 0;
+  int32_t sum = 0;
+  for (uint32_t run = 0; run < t->run_starts[1]; run++)
+    for (uint32_t i = 0; i < t->runs[run].strips; i++, strip++, quad += t->runs[run].blocks) {
+      if (*strip != n / t->block_rows) continue;
+      for (size_t q = quad; q < quad + t->runs[run].blocks; q++)
+        for (size_t j = 0; j < 4; j++) {
+          size_t k = is_gathered ? t->columns[4 * q + j] : (size_t)t->columns[q] * 4 + j;
+          if (k < t->inputs) sum += code_of(input_at(x, m, k), affine) * w->values[(q * t->block_rows + n % t->block_rows) * 4 + j];
+        }
+    }
+  return sum;
+}
+
+void ck_spmm_f32_u8_s8block__portable(const ck_sparse_s8 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
+                                      void *workspace) {
+  (void)workspace;
+  for (size_t m = row_begin; m < row_end; m++) {
+    ck_affine affine = range_of_row(x, m, w->structure.inputs);
+    for (size_t n = 0; n < w->structure.outputs; n++) {
+      int32_t sum = integer_sum(w, n, x, m, affine) - affine.zero_point * w->sums[n];
+      float bias = y->bias != NULL ? y->bias[n] : 0.0f;
+      *output_at(y, m, n) = relu(y, (float)sum * (affine.scale * w->scales[n]) + bias);
+    }
+  }
+}

@@ -1,0 +1,175 @@
+internal import CKernels
+
+/// How the kept weights of a sparse matrix are stored.
+public enum SparseValues: String, Sendable, Hashable, CaseIterable {
+    case float32
+    /// int8 with a scale per output, for activations that are quantized to uint8 per row.
+    case int8
+}
+
+/// Sparse weights W[N, K] made of R×C blocks, packed once into the layout that the kernels read. The packed form is the only copy.
+///
+/// Only stored blocks take part in products: what was pruned contributes nothing, also where an activation is infinite or NaN.
+/// Zeros inside a stored block multiply like any other number.
+public struct BlockSparseMatrix: Sendable {
+    /// Outputs, N.
+    public let rows: Int
+    /// Inputs, K.
+    public let columns: Int
+    public let shape: BlockShape
+    public let values: SparseValues
+    /// Stored blocks.
+    public let blockCount: Int
+    internal let storage: PackedBlocks
+
+    /// The blocks of `dense` [N, K] with the largest norms; the share `sparsity` of all blocks is left out, counted exactly.
+    ///
+    /// - Parameter expectedRows: how many rows of activations a product will usually have. It chooses the cut of K that suits the
+    ///   caches; any number of rows works with any choice.
+    /// - Throws: `NumericsError.outOfRange` for a sparsity outside 0…1, an empty matrix, or int8 with more than 65,536 columns;
+    ///   `.notFinite` for weights that are no numbers.
+    public init(
+        _ dense: Matrix, sparsity: Double, shape: BlockShape, values: SparseValues = .float32, expectedRows: Int = 64
+    ) throws(NumericsError) {
+        try Self.check(dense)
+        let keep = try largestBlocks(dense, shape: shape, sparsity: sparsity)
+        try self.init(CanonicalBlocks(dense, shape: shape, keep: keep, mask: nil), values: values, expectedRows: expectedRows)
+    }
+
+    /// The weights of `dense` [N, K] that `mask` keeps: a block is stored if any of its weights is kept, the others as zeros.
+    ///
+    /// - Throws: `NumericsError.shapeMismatch` unless the mask has the shape of the matrix, and the errors of
+    ///   `init(_:sparsity:shape:values:expectedRows:)`.
+    public init(
+        _ dense: Matrix, mask: WeightMask, shape: BlockShape, values: SparseValues = .float32, expectedRows: Int = 64
+    ) throws(NumericsError) {
+        try Self.check(dense)
+        guard mask.rows == dense.rows, mask.columns == dense.columns else {
+            throw .shapeMismatch(what: "mask", expected: "\(dense.rows)×\(dense.columns)", found: "\(mask.rows)×\(mask.columns)")
+        }
+        let keep = AlignedBuffer<UInt8>(count: shape.strips(outputs: dense.rows) * shape.across(inputs: dense.columns))
+        mask.keeps.withUnsafeBufferPointer { marks in
+            ck_sparse_keep_masked(marks.baseAddress!, dense.columns, dense.rows, shape.rows, shape.columns, keep.baseAddress)
+        }
+        try self.init(CanonicalBlocks(dense, shape: shape, keep: keep, mask: mask), values: values, expectedRows: expectedRows)
+    }
+
+    /// Block-CSR arrays that come from elsewhere: `blockOffsets` [N/R + 1], `blockColumns` [blocks] in units of C, `blockValues`
+    /// [blocks][R][C].
+    ///
+    /// - Throws: `NumericsError.invalidStructure` for offsets that do not rise from 0 to the number of blocks or columns that do not
+    ///   ascend within the matrix, `.shapeMismatch` for wrong counts, `.notFinite`, and the errors of the other initializers.
+    public init<Index: FixedWidthInteger>(
+        rows: Int, columns: Int, shape: BlockShape, blockOffsets: [Index], blockColumns: [Index], blockValues: [Float],
+        values: SparseValues = .float32, expectedRows: Int = 64
+    ) throws(NumericsError) {
+        guard rows >= 1, columns >= 1 else {
+            throw .outOfRange(what: "sparse weights", allowed: "at least 1×1", found: "\(rows)×\(columns)")
+        }
+        try self.init(
+            CanonicalBlocks(
+                rows: rows, columns: columns, shape: shape, offsets: blockOffsets, blockColumns: blockColumns, values: blockValues),
+            values: values, expectedRows: expectedRows)
+    }
+
+    private init(_ blocks: consuming CanonicalBlocks, values: SparseValues, expectedRows: Int) throws(NumericsError) {
+        (rows, columns, shape, self.values, blockCount) = (blocks.rows, blocks.columns, blocks.shape, values, blocks.blockCount)
+        switch values {
+        case .float32: storage = PackedBlocks(packing: blocks, expectedRows: expectedRows)
+        case .int8:
+            guard blocks.columns <= Int(ck_sparse_max_slice) else {
+                throw .outOfRange(what: "columns of int8 sparse weights", allowed: "at most \(ck_sparse_max_slice)", found: "\(blocks.columns)")
+            }
+            storage = PackedBlocks(quantizing: blocks)
+        }
+    }
+
+    private static func check(_ dense: Matrix) throws(NumericsError) {
+        guard dense.rows >= 1, dense.columns >= 1 else {
+            throw .outOfRange(what: "sparse weights", allowed: "at least 1×1", found: "\(dense.rows)×\(dense.columns)")
+        }
+        if let at = dense.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
+    }
+
+    /// Bytes really held: values, columns and the lists that find them.
+    public var byteCount: Int { storage.byteCount }
+
+    /// The share of weights that are not stored.
+    public var sparsity: Double {
+        1 - Double(blockCount) / Double(shape.strips(outputs: rows) * shape.across(inputs: columns))
+    }
+
+    /// The weights as a dense matrix [N, K], zeros where none is stored.
+    public func dense() -> Matrix {
+        var dense = Matrix(rows: rows, columns: columns)
+        dense.withUnsafeMutableBufferPointer { elements in
+            withStructure { structure in
+                switch values {
+                case .float32:
+                    var weights = ck_sparse_f32(structure: structure, values: storage.floats.baseAddress)
+                    ck_sparse_f32_unpack(&weights, elements.baseAddress!)
+                case .int8:
+                    var weights = ck_sparse_s8(
+                        structure: structure, values: storage.codes.baseAddress, scales: storage.scales.baseAddress,
+                        sums: storage.sums.baseAddress)
+                    ck_sparse_s8_unpack(&weights, elements.baseAddress!)
+                }
+            }
+        }
+        return dense
+    }
+
+    internal func withStructure<Result>(_ body: (ck_sparse_structure) -> Result) -> Result {
+        body(
+            ck_sparse_structure(
+                inputs: columns, outputs: rows, block_rows: shape.rows, block_columns: shape.columns, slices: storage.sliceCount,
+                slice_inputs: storage.sliceInputs, run_starts: storage.runStarts.baseAddress, runs: storage.runs.baseAddress,
+                strips: storage.strips.baseAddress, columns: storage.columns.baseAddress))
+    }
+}
+
+extension BlockSparseMatrix: CustomStringConvertible {
+    public var description: String {
+        "BlockSparseMatrix(\(rows)×\(columns), \(blockCount) blocks of \(shape), \(values.rawValue), \(byteCount) bytes)"
+    }
+}
+
+/// Sparse weights W[N, K] of single weights: compressed sparse rows.
+public struct CSRMatrix: Sendable {
+    /// The same weights as a matrix of 1×1 blocks.
+    public let blocks: BlockSparseMatrix
+
+    public var rows: Int { blocks.rows }
+    public var columns: Int { blocks.columns }
+    /// Stored weights.
+    public var storedCount: Int { blocks.blockCount }
+    public var byteCount: Int { blocks.byteCount }
+    public var sparsity: Double { blocks.sparsity }
+    public func dense() -> Matrix { blocks.dense() }
+
+    /// The weights of `dense` [N, K] of the largest magnitudes; the share `sparsity` of all is left out, counted exactly.
+    ///
+    /// - Throws: the errors of `BlockSparseMatrix.init(_:sparsity:shape:values:expectedRows:)`.
+    public init(_ dense: Matrix, sparsity: Double, values: SparseValues = .float32, expectedRows: Int = 64) throws(NumericsError) {
+        blocks = try BlockSparseMatrix(dense, sparsity: sparsity, shape: .single, values: values, expectedRows: expectedRows)
+    }
+
+    /// The weights of `dense` [N, K] that `mask` keeps, zeros among them included.
+    ///
+    /// - Throws: the errors of `BlockSparseMatrix.init(_:mask:shape:values:expectedRows:)`.
+    public init(_ dense: Matrix, mask: WeightMask, values: SparseValues = .float32, expectedRows: Int = 64) throws(NumericsError) {
+        blocks = try BlockSparseMatrix(dense, mask: mask, shape: .single, values: values, expectedRows: expectedRows)
+    }
+
+    /// CSR arrays that come from elsewhere, with indices of any integer type.
+    ///
+    /// - Throws: the errors of `BlockSparseMatrix.init(rows:columns:shape:blockOffsets:blockColumns:blockValues:values:expectedRows:)`.
+    public init<Index: FixedWidthInteger>(
+        rows: Int, columns: Int, rowOffsets: [Index], columnIndices: [Index], storedValues: [Float], values: SparseValues = .float32,
+        expectedRows: Int = 64
+    ) throws(NumericsError) {
+        blocks = try BlockSparseMatrix(
+            rows: rows, columns: columns, shape: .single, blockOffsets: rowOffsets, blockColumns: columnIndices, blockValues: storedValues,
+            values: values, expectedRows: expectedRows)
+    }
+}

@@ -1,0 +1,77 @@
+internal import CKernels
+
+/// The arrays of `ck_sparse_f32` or `ck_sparse_s8`, immutable after packing.
+internal final class PackedBlocks: Sendable {
+    let sliceCount: Int
+    let sliceInputs: Int
+    let runStarts: AlignedBuffer<UInt32>
+    let runs: AlignedBuffer<ck_sparse_run>
+    let strips: AlignedBuffer<UInt32>
+    let columns: AlignedBuffer<UInt16>
+    // Of the two kinds of values, one is empty.
+    let floats: AlignedBuffer<Float>
+    let codes: AlignedBuffer<Int8>
+    let scales: AlignedBuffer<Float>
+    let sums: AlignedBuffer<Int32>
+
+    var byteCount: Int {
+        runStarts.byteCount + runs.byteCount + strips.byteCount + columns.byteCount + floats.byteCount + codes.byteCount + scales.byteCount
+            + sums.byteCount
+    }
+
+    /// Inputs in a slice. For many rows and single weights, 32 KB of L1 hold a slice of 128 inputs × 64 rows; otherwise all of K is one
+    /// slice, so that a strip is walked through once.
+    private static func sliceInputs(_ blocks: borrowing CanonicalBlocks, expectedRows: Int) -> Int {
+        if blocks.shape == .single && expectedRows >= 48 { return 128 }
+        return min(roundUp(blocks.columns, toMultipleOf: blocks.shape.columns), Int(ck_sparse_max_slice))
+    }
+
+    init(packing blocks: borrowing CanonicalBlocks, expectedRows: Int) {
+        let (n, k, shape) = (blocks.rows, blocks.columns, blocks.shape)
+        let slice = Self.sliceInputs(blocks, expectedRows: expectedRows)
+        let scratch = AlignedBuffer<UInt32>(unfilledCount: ck_sparse_pack_scratch(k, n, shape.rows))
+        let sizes = ck_sparse_f32_sizes(
+            k, n, shape.rows, shape.columns, slice, blocks.offsets.baseAddress, blocks.blockColumns.baseAddress, scratch.baseAddress)
+        sliceCount = sizes.slices
+        sliceInputs = slice
+        runStarts = AlignedBuffer(unfilledCount: sizes.slices + 1)
+        runs = AlignedBuffer(unfilledCount: sizes.runs)
+        strips = AlignedBuffer(unfilledCount: sizes.strips)
+        columns = AlignedBuffer(unfilledCount: sizes.columns)
+        floats = AlignedBuffer(unfilledCount: sizes.values)
+        codes = AlignedBuffer(unfilledCount: 0)
+        scales = AlignedBuffer(unfilledCount: 0)
+        sums = AlignedBuffer(unfilledCount: 0)
+        var arrays = ck_sparse_arrays(
+            run_starts: runStarts.baseAddress, runs: runs.baseAddress, strips: strips.baseAddress, columns: columns.baseAddress)
+        ck_sparse_f32_pack(
+            k, n, shape.rows, shape.columns, slice, blocks.offsets.baseAddress, blocks.blockColumns.baseAddress, blocks.values.baseAddress,
+            scratch.baseAddress, &arrays, floats.baseAddress)
+    }
+
+    /// int8 codes with a scale per output, from the largest magnitude that it keeps.
+    init(quantizing blocks: borrowing CanonicalBlocks) {
+        let (n, k, shape) = (blocks.rows, blocks.columns, blocks.shape)
+        let canonicalCodes = AlignedBuffer<Int8>(unfilledCount: blocks.values.count)
+        scales = AlignedBuffer(unfilledCount: n)
+        ck_sparse_quantize(
+            n, shape.rows, shape.columns, blocks.offsets.baseAddress, blocks.values.baseAddress, scales.baseAddress, canonicalCodes.baseAddress)
+        let scratch = AlignedBuffer<UInt32>(unfilledCount: ck_sparse_pack_scratch(k, n, shape.rows))
+        let sizes = ck_sparse_s8_sizes(
+            k, n, shape.rows, shape.columns, blocks.offsets.baseAddress, canonicalCodes.baseAddress, scratch.baseAddress)
+        sliceCount = 1
+        sliceInputs = roundUp(k, toMultipleOf: shape.columns)
+        runStarts = AlignedBuffer(unfilledCount: sizes.slices + 1)
+        runs = AlignedBuffer(unfilledCount: sizes.runs)
+        strips = AlignedBuffer(unfilledCount: sizes.strips)
+        columns = AlignedBuffer(unfilledCount: sizes.columns)
+        floats = AlignedBuffer(unfilledCount: 0)
+        codes = AlignedBuffer(unfilledCount: sizes.values)
+        sums = AlignedBuffer(unfilledCount: n)
+        var arrays = ck_sparse_arrays(
+            run_starts: runStarts.baseAddress, runs: runs.baseAddress, strips: strips.baseAddress, columns: columns.baseAddress)
+        ck_sparse_s8_pack(
+            k, n, shape.rows, shape.columns, blocks.offsets.baseAddress, blocks.blockColumns.baseAddress, canonicalCodes.baseAddress,
+            scratch.baseAddress, &arrays, codes.baseAddress, sums.baseAddress)
+    }
+}

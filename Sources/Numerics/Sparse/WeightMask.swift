@@ -1,0 +1,43 @@
+internal import CKernels
+
+/// Which weights of a matrix [rows, columns] are kept: 1 for kept, 0 for pruned.
+public struct WeightMask: Sendable, Hashable {
+    public let rows: Int
+    public let columns: Int
+    internal let keeps: [UInt8]
+
+    /// A mask of the given marks, row after row.
+    ///
+    /// - Throws: `NumericsError.shapeMismatch` unless there are `rows` · `columns` of them.
+    public init(rows: Int, columns: Int, keeps: [Bool]) throws(NumericsError) {
+        guard rows >= 0, columns >= 0, keeps.count == rows * columns else {
+            throw .shapeMismatch(what: "mask of \(rows)×\(columns)", expected: "\(rows * columns) marks", found: "\(keeps.count)")
+        }
+        (self.rows, self.columns) = (rows, columns)
+        self.keeps = keeps.map { $0 ? 1 : 0 }
+    }
+
+    /// Number of kept weights.
+    public var keptCount: Int { keeps.reduce(0) { $0 + Int($1) } }
+
+    public subscript(row: Int, column: Int) -> Bool { keeps[row * columns + column] != 0 }
+}
+
+/// Marks the blocks [strips, across] of `weight` that stay when the share `sparsity` of them is pruned, smallest norms first.
+///
+/// The number kept is exactly blocks − round(sparsity · blocks); of blocks with equal norms the first in row order stay.
+internal func largestBlocks(_ weight: Matrix, shape: BlockShape, sparsity: Double) throws(NumericsError) -> AlignedBuffer<UInt8> {
+    guard sparsity >= 0, sparsity <= 1 else {
+        throw .outOfRange(what: "sparsity", allowed: "a number from 0 to 1", found: "\(sparsity)")
+    }
+    let count = shape.strips(outputs: weight.rows) * shape.across(inputs: weight.columns)
+    let keep = AlignedBuffer<UInt8>(count: count)
+    let norms = AlignedBuffer<Float>(unfilledCount: count)
+    let tally = AlignedBuffer<UInt32>(unfilledCount: 65536)
+    weight.withUnsafeBufferPointer { elements in
+        ck_sparse_block_norms(elements.baseAddress!, weight.columns, weight.rows, shape.rows, shape.columns, norms.baseAddress)
+    }
+    let pruned = Int((sparsity * Double(count)).rounded())
+    ck_sparse_keep_largest(norms.baseAddress, count, count - pruned, tally.baseAddress, keep.baseAddress)
+    return keep
+}
