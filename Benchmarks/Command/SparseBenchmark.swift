@@ -1,0 +1,148 @@
+import ArgumentParser
+import CompactNumerics
+
+struct Sparse: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Linear layers with pruned weights against dense float32 BLAS.",
+        discussion: """
+            Weights are pruned by magnitude, single weights (csr) or whole blocks of outputs × inputs, stored as float32 or int8 (-w8a8).
+            Activations and outputs are feature-major, X[K,M] → Y[N,M], the layout that consecutive sparse layers keep; -rowmajor takes
+            X[M,K] → Y[M,N] and pays two transposes. GOP/s counts 2·M·K·N operations, pruned ones too, so that figures compare with
+            dense ones. "error" compares with the pruned weights in float64. "beats float32 from" is the share of zeros from which on a
+            format is faster than dense float32, found by bisection.
+            """)
+
+    @OptionGroup var shared: SharedOptions
+
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Shapes.", valueName: "MxKxN"))
+    var shapes = [Shape(m: 1, k: 4096, n: 4096), Shape(m: 16, k: 4096, n: 4096), Shape(m: 256, k: 1024, n: 1024)]
+
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Shares of zeros, 0 to 1.", valueName: "share"))
+    var sparsity = [0.5, 0.7, 0.8, 0.9, 0.95]
+
+    @Option(parsing: .upToNextOption, help: "Formats: csr, 4x1, 8x1, 1x4, 4x4, 16x16, each also with -w8a8 and -rowmajor.")
+    var formats = SparseFormat.defaults
+
+    @Flag(inversion: .prefixedNo, help: "Look for the sparsity from which each format beats float32.")
+    var breakEven = true
+
+    func validate() throws {
+        for shape in shapes { try shape.validate() }
+        for share in sparsity where !(share >= 0 && share <= 1) {
+            throw ValidationError("--sparsity: expected numbers from 0 to 1, found \(share)")
+        }
+    }
+
+    func run() throws {
+        let chosen = try formats.map { try SparseFormat(named: $0) }
+        try shared.withReport { report in
+            let peaks = Peaks(parallelism: shared.parallelism, progress: Progress("machine limits"))
+            let table = Self.table()
+            var studies: [SparseStudy] = []
+            for shape in shapes {
+                let study = try SparseStudy(shape, chosen, shared, peaks)
+                for share in sparsity { try study.measure(sparsity: share, table, report) }
+                studies.append(study)
+            }
+            if breakEven {
+                print("\nbeats float32 from")
+                let table = Table([("shape", 16)] + chosen.map { ($0.name, 8) })
+                for study in studies { try study.printBreakEven(table) }
+            }
+        }
+    }
+
+    static func table() -> Table {
+        Table([
+            ("shape", 16), ("zeros", 6), ("format", 13), ("time", 10), ("GOP/s", 8), ("× float32", 9), ("of limit", 8), ("error", 9), ("weights", 9),
+            ("packing", 9),
+        ])
+    }
+}
+
+/// One shape with its data, measured at any sparsity.
+final class SparseStudy {
+    private let shape: Shape
+    private let formats: [SparseFormat]
+    private let shared: SharedOptions
+    private let peaks: Peaks
+    private let x: Matrix
+    private let transposed: Matrix
+    private let linear: Linear
+    private let progress: Progress
+
+    init(_ shape: Shape, _ formats: [SparseFormat], _ shared: SharedOptions, _ peaks: Peaks) throws {
+        (self.shape, self.formats, self.shared, self.peaks) = (shape, formats, shared, peaks)
+        progress = Progress("\(shape)")
+        progress.show("making data")
+        var random = RandomNumbers(seed: 3)
+        x = random.gaussianMatrix(rows: shape.m, columns: shape.k, deviation: 1)
+        transposed = x.transposed()
+        linear = try Linear(weight: random.gaussianMatrix(rows: shape.n, columns: shape.k, deviation: 0.05))
+    }
+
+    func measure(sparsity: Double, _ table: Table, _ report: Report) throws {
+        var packing: [Double] = []
+        let runs = try formats.map { format in
+            progress.show("packing \(format.name)")
+            let start = now()
+            defer { packing.append(now() - start) }
+            return SparseRun(
+                try format.layer(linear, sparsity: sparsity, rows: shape.m), format, x: x, transposed: transposed, shared.parallelism)
+        }
+        let dense = LayerRun(linear, x, shared.parallelism)
+        let calls = [TimedCall(name: "float32", body: dense.callAsFunction)]
+            + zip(formats, runs).map { TimedCall(name: $0.name, body: $1.callAsFunction) }
+        let seconds = medianSeconds(calls, seconds: shared.seconds, progress: progress)
+        progress.clear()
+        let denseRate = shape.operations / seconds[0] / 1e9
+        table.row([
+            shape.description, percent(sparsity), "float32", duration(seconds[0]), fixed(denseRate, 1), "1.00",
+            percent(WeightFormat.float32.limitSeconds(shape, weightBytes: linear.byteCount, peaks: peaks) / seconds[0]), "",
+            byteText(linear.byteCount), "",
+        ])
+        for (index, format) in formats.enumerated() {
+            let layer = runs[index].layer, time = seconds[index + 1], ratio = seconds[0] / time, rate = shape.operations / time / 1e9
+            let error = Reference(x: x, weight: layer.denseWeight()).relativeError(of: runs[index].output)
+            table.row([
+                shape.description, percent(sparsity), format.name, duration(time), fixed(rate, 1), fixed(ratio, 2),
+                percent(format.limitSeconds(shape, layer, peaks: peaks) / time), errorText(error), byteText(layer.byteCount),
+                duration(packing[index]),
+            ])
+            let caseName = format.caseName(shape, sparsity: sparsity)
+            report.add(
+                Measurement(case: caseName, name: "float32", figure: denseRate, unit: "GOP/s", median_seconds: seconds[0], ratio_to_float32: 1))
+            report.add(
+                Measurement(case: caseName, name: format.name, figure: rate, unit: "GOP/s", median_seconds: time, ratio_to_float32: ratio))
+        }
+    }
+
+    /// Prints, for each format, the least share of zeros at which it is faster than dense float32.
+    func printBreakEven(_ table: Table) throws {
+        let shares = try formats.map { format in
+            progress.show("break-even of \(format.name)")
+            return try breakEven(format)
+        }
+        progress.clear()
+        table.row([shape.description] + shares)
+    }
+
+    private func breakEven(_ format: SparseFormat) throws -> String {
+        func isFaster(_ sparsity: Double) throws -> Bool {
+            let run = SparseRun(try format.layer(linear, sparsity: sparsity, rows: shape.m), format, x: x, transposed: transposed, shared.parallelism)
+            let dense = LayerRun(linear, x, shared.parallelism)
+            let seconds = medianSeconds(
+                [TimedCall(name: "float32", body: dense.callAsFunction), TimedCall(name: format.name, body: run.callAsFunction)],
+                seconds: min(0.03, shared.seconds), turns: 3)
+            return seconds[1] < seconds[0]
+        }
+        if try isFaster(0) { return "0 %" }
+        guard try isFaster(0.99) else { return "never" }
+        var (slower, faster) = (0.0, 0.99)
+        while faster - slower > 0.02 {
+            let middle = (slower + faster) / 2
+            if try isFaster(middle) { faster = middle } else { slower = middle }
+        }
+        return percent(faster)
+    }
+}
