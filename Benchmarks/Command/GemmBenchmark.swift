@@ -23,19 +23,19 @@ struct Gemm: ParsableCommand {
         Shape(m: 256, k: 1024, n: 1024), Shape(m: 1024, k: 1024, n: 1024),
     ]
 
-    func validate() throws {
-        for shape in shapes { try shape.validate() }
-    }
-
     func run() throws {
         let chosen = try (formats.isEmpty ? WeightFormat.defaults : formats).map(WeightFormat.init(named:))
+        try shared.check()
+        for shape in shapes {
+            try shape.check()
+            // Formats that were asked for by name fail loudly where the group does not divide K; default ones are left out.
+            if !formats.isEmpty { try chosen.forEach { try $0.check(columns: shape.k) } }
+        }
         try shared.withReport { report in
             let peaks = Peaks(parallelism: shared.parallelism, progress: Progress("machine limits"))
             let table = Self.table()
             for shape in shapes {
-                // Formats that were asked for by name fail loudly where the group does not divide K; default ones are left out.
-                let fitting = formats.isEmpty ? chosen.filter { $0.fits(columns: shape.k) } : chosen
-                try Self.measure(shape, fitting, shared, peaks, table, report)
+                try Self.measure(shape, chosen.filter { $0.fits(columns: shape.k) }, shared, peaks, table, report)
             }
         }
     }

@@ -21,6 +21,7 @@ struct Tour: ParsableCommand {
 
     func run() throws {
         let common = shared.common
+        try shared.check()
         try common.withReport { report in
             print("1. What this machine can do at most\n")
             let peaks = Peaks(parallelism: common.parallelism, progress: Progress("machine limits"))

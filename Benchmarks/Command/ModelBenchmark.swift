@@ -19,8 +19,9 @@ struct Model: ParsableCommand {
     var file: String?
 
     func run() throws {
+        try shared.check()
+        let network = try file.map { try Network(path: $0, activations: shared.activations) } ?? Network()
         try shared.common.withReport { report in
-            let network = try file.map { try Network(path: $0, activations: shared.activations) } ?? Network()
             try ModelStudy(network, shared, report).run()
         }
     }
@@ -37,10 +38,9 @@ struct ModelOptions: ParsableArguments {
         valueName: "file"))
     var activations: String?
 
-    func validate() throws {
-        for share in sparsity where !(share >= 0 && share <= 1) {
-            throw ValidationError("--sparsity: expected numbers from 0 to 1, found \(share)")
-        }
+    func check() throws {
+        try common.check()
+        try checkSparsity(sparsity)
     }
 }
 

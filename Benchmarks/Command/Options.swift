@@ -22,18 +22,19 @@ struct Shape: ExpressibleByArgument, Hashable, CustomStringConvertible {
     var description: String { "\(m)x\(k)x\(n)" }
     var operations: Double { 2 * Double(m) * Double(k) * Double(n) }
 
-    func validate() throws {
+    /// Throws one line unless matrices of this shape can be made.
+    func check() throws {
         guard m >= 1, k >= 1, n >= 1 else {
-            throw ValidationError("shape \(self): expected MxKxN with sizes of at least 1")
+            throw BenchmarkError("shape \(self): expected MxKxN with sizes of at least 1")
         }
         for (rows, columns) in [(m, k), (n, k), (m, n)] {
             let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
             guard !overflow, count <= Self.maximumElements else {
-                throw ValidationError("shape \(self): expected matrices of at most \(Self.maximumElements) elements, found \(rows)×\(columns)")
+                throw BenchmarkError("shape \(self): expected matrices of at most \(Self.maximumElements) elements, found \(rows)×\(columns)")
             }
         }
         guard k <= QuantizedMatrix.maximumColumns else {
-            throw ValidationError("shape \(self): expected K of at most \(QuantizedMatrix.maximumColumns), found \(k)")
+            throw BenchmarkError("shape \(self): expected K of at most \(QuantizedMatrix.maximumColumns), found \(k)")
         }
     }
 }
@@ -49,14 +50,15 @@ struct SharedOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Seconds of timing for each figure.", valueName: "seconds"))
     var seconds = 0.3
 
-    func validate() throws {
-        guard (1...1024).contains(threads) else { throw ValidationError("--threads: expected 1…1024, found \(threads)") }
-        guard seconds > 0, seconds <= 60 else { throw ValidationError("--seconds: expected a number above 0, up to 60, found \(seconds)") }
+    // Checks run before anything is printed. They are no `validate()`, whose errors come with a page of usage.
+    func check() throws {
+        guard (1...1024).contains(threads) else { throw BenchmarkError("--threads: expected 1…1024, found \(threads)") }
+        guard seconds > 0, seconds <= 60 else { throw BenchmarkError("--seconds: expected a number above 0, up to 60, found \(seconds)") }
         if let json {
             let folder = URL(fileURLWithPath: json).deletingLastPathComponent().path
             var isFolder: ObjCBool = false
             guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
-                throw ValidationError("--json \(json): expected a file in a folder that exists, found no folder \(folder)")
+                throw BenchmarkError("--json \(json): expected a file in a folder that exists, found no folder \(folder)")
             }
         }
     }

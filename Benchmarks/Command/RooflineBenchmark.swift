@@ -8,6 +8,7 @@ struct Roofline: ParsableCommand {
     @OptionGroup var shared: SharedOptions
 
     func run() throws {
+        try shared.check()
         try shared.withReport { report in
             Self.print(Peaks(parallelism: shared.parallelism, progress: Progress("machine limits")), report)
         }

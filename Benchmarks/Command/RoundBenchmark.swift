@@ -13,13 +13,11 @@ struct Round: ParsableCommand {
     @Option(help: ArgumentHelp("Numbers to round.", valueName: "count"))
     var elements = 1 << 24
 
-    func validate() throws {
-        guard (1...Shape.maximumElements).contains(elements) else {
-            throw ValidationError("--elements: expected 1…\(Shape.maximumElements), found \(elements)")
-        }
-    }
-
     func run() throws {
+        try shared.check()
+        guard (1...Shape.maximumElements).contains(elements) else {
+            throw BenchmarkError("--elements: expected 1…\(Shape.maximumElements), found \(elements)")
+        }
         try shared.withReport { report in Self.measure(elements: elements, shared, report) }
     }
 

@@ -26,14 +26,10 @@ struct Sparse: ParsableCommand {
     @Flag(inversion: .prefixedNo, help: "Look for the sparsity from which each format beats float32.")
     var breakEven = true
 
-    func validate() throws {
-        for shape in shapes { try shape.validate() }
-        for share in sparsity where !(share >= 0 && share <= 1) {
-            throw ValidationError("--sparsity: expected numbers from 0 to 1, found \(share)")
-        }
-    }
-
     func run() throws {
+        try shared.check()
+        try checkSparsity(sparsity)
+        for shape in shapes { try shape.check() }
         let chosen = try formats.map { try SparseFormat(named: $0) }
         try shared.withReport { report in
             let peaks = Peaks(parallelism: shared.parallelism, progress: Progress("machine limits"))
@@ -57,6 +53,12 @@ struct Sparse: ParsableCommand {
             ("shape", 16), ("zeros", 6), ("format", 13), ("time", 10), ("GOP/s", 8), ("× float32", 9), ("of limit", 8), ("error", 9), ("weights", 9),
             ("packing", 9),
         ])
+    }
+}
+
+func checkSparsity(_ shares: [Double]) throws {
+    for share in shares where !(share >= 0 && share <= 1) {
+        throw BenchmarkError("--sparsity: expected numbers from 0 to 1, found \(share)")
     }
 }
 

@@ -38,6 +38,13 @@ enum WeightFormat: Hashable {
         return columns % size == 0
     }
 
+    /// Throws where weights with K columns cannot have this format.
+    func check(columns: Int) throws(NumericsError) {
+        if case .quantized(let scheme) = self, case .group(let size) = scheme.granularity, columns % size != 0 {
+            throw .notDivisible(what: "K of \(name) weights", value: columns, by: size)
+        }
+    }
+
     func layer(_ linear: Linear) throws -> any LinearLayer {
         switch self {
         case .float32: linear
