@@ -23,4 +23,19 @@ uint64_t ck_test_hostile_control(uint64_t control, unsigned direction);
 // Whether the table of `isa` holds, for each operation, the function of the last row of kernels.inc whose set is not after `isa`.
 bool ck_test_table_is_filled(ck_isa isa);
 
+// One product of random operands made from a seed: M rows, K inputs, N outputs.
+typedef struct ck_test_gemm_case {
+  int bits, is_u7;
+  size_t rows, inputs, outputs, group;
+  int relu;
+  uint64_t seed;
+} ck_test_gemm_case;
+
+typedef enum ck_test_extremes { ck_test_random, ck_test_lowest, ck_test_highest, ck_test_mixed } ck_test_extremes;
+
+// Packs and unpacks the weights, and compares the int32, float32, uint8 and int8 outputs of the kernels of `isa`, whole and cut in four,
+// with plain loops, for the first first_rows, first_rows + row_step, … rows. Operands are random, or at the ends of their ranges.
+// Returns 0, or the number of rows that failed (rows + 1 for unpacking).
+size_t ck_test_gemm(ck_isa isa, const ck_test_gemm_case *_Nonnull c, ck_test_extremes extremes, size_t first_rows, size_t row_step);
+
 #endif

@@ -1,0 +1,142 @@
+import CKernels
+import CKernelsTestSupport
+import Testing
+
+/// Integer products equal plain loops, for every size, at the extremes of all operands, on every instruction set.
+@Suite struct GemmTests {
+    struct Format: Sendable, CustomTestStringConvertible {
+        let bits: Int32
+        let isU7: Bool
+        var testDescription: String { "w\(bits)a\(isU7 ? 7 : 8)" }
+
+        static let all = [Format(bits: 8, isU7: false), Format(bits: 8, isU7: true), Format(bits: 4, isU7: false), Format(bits: 2, isU7: false)]
+    }
+
+    static let everyExtreme = [ck_test_random, ck_test_lowest, ck_test_highest, ck_test_mixed]
+
+    private func check(
+        _ format: Format, rows: Int, inputs: Int, outputs: Int, group: Int = 0, _ extremes: ck_test_extremes = ck_test_random,
+        rowStep: Int? = nil, sets: [InstructionSet] = InstructionSet.available
+    ) {
+        var gemm = ck_test_gemm_case(
+            bits: format.bits, is_u7: format.isU7 ? 1 : 0, rows: rows, inputs: inputs, outputs: outputs, group: group,
+            relu: Int32((rows + inputs) % 2), seed: testSeed &+ UInt64(inputs * 1_000_003 + outputs))
+        for set in sets {
+            let failed = ck_test_gemm(set.isa, &gemm, extremes, rowStep == nil ? rows : 1, rowStep ?? 1)
+            #expect(
+                failed == 0,
+                "\(set.testDescription) \(format.testDescription): \(failed) of \(rows) rows, K \(inputs), N \(outputs), group \(group), \(extremes), seed \(testSeed)")
+        }
+    }
+
+    /// All M, N, K in 1…67 on the sets with kernels of their own; debug builds take each third N with each K.
+    @Test(arguments: Format.all) func everySmallSize(format: Format) {
+        let fast = InstructionSet.available.filter { $0.isa == ck_isa_avx2 }
+        for inputs in 1...67 {
+            #if DEBUG
+                let outputs = stride(from: 1 + inputs % 3, through: 67, by: 3)
+            #else
+                let outputs = stride(from: 1, through: 67, by: 1)
+            #endif
+            for n in outputs { check(format, rows: 67, inputs: inputs, outputs: n, rowStep: 1, sets: fast) }
+        }
+    }
+
+    /// The reference kernel, and sets that fall back to another, on a sample of the same sizes.
+    @Test(arguments: Format.all) func sampledSmallSizes(format: Format) {
+        for inputs in stride(from: 1, through: 67, by: 3) {
+            for n in [1, 15, 16, 17, 67] { check(format, rows: 13, inputs: inputs, outputs: n, rowStep: 3) }
+        }
+    }
+
+    /// Extreme operands on both sides of each boundary: folds of 32 and 128 inputs, decoded blocks of 1,024.
+    @Test(arguments: Format.all) func extremesAroundEveryFold(format: Format) {
+        for boundary in [32, 128, 256, 1024] {
+            for inputs in boundary - 1...boundary + 1 {
+                for extremes in Self.everyExtreme {
+                    for rows in [1, 2, 3, 4, 5, 9] { check(format, rows: rows, inputs: inputs, outputs: 17, extremes) }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Format.all) func extremesAtTheMostInputs(format: Format) {
+        for extremes in Self.everyExtreme {
+            for rows in [1, 3, 9] { check(format, rows: rows, inputs: Int(ck_gemm_max_inputs), outputs: 2, extremes) }
+        }
+    }
+
+    /// Groups of several sizes, below, at and beyond the ends of segments (256 inputs for 8 bits, 4,096 for the others).
+    @Test(arguments: Format.all) func groups(format: Format) {
+        for (group, counts) in [(32, [1, 2, 7, 8, 9, 33, 127, 128, 129]), (64, [1, 3, 5]), (96, [1, 2, 3, 43]), (128, [1, 2, 9, 32, 33]), (160, [1, 27])] {
+            for count in counts {
+                for extremes in Self.everyExtreme {
+                    for rows in [1, 4, 6] { check(format, rows: rows, inputs: group * count, outputs: 18, group: group, extremes) }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Format.all) func largeOddSizes(format: Format) {
+        for (rows, inputs, outputs) in [(1, 1001, 333), (2, 4097, 65), (7, 2049, 129), (33, 1023, 100), (300, 333, 49), (521, 97, 17), (1, 11008, 31)] {
+            check(format, rows: rows, inputs: inputs, outputs: outputs)
+            check(format, rows: rows, inputs: inputs, outputs: outputs, ck_test_mixed)
+        }
+    }
+}
+
+/// Products with 16-bit float weights against float64.
+@Suite struct HalfGemmTests {
+    @Test func everyPathStaysWithinTheBoundOfFloatSums() {
+        var generator = SplitMix64(stream: 41)
+        for rows in Array(1...9) + [13, 250] {
+            for (inputs, outputs) in [(1, 1), (3, 17), (255, 16), (257, 33), (530, 5)] {
+                for isBF16 in [false, true] { check(rows, inputs, outputs, isBF16, &generator) }
+            }
+        }
+    }
+
+    private func check(_ rows: Int, _ inputs: Int, _ outputs: Int, _ isBF16: Bool, _ generator: inout SplitMix64) {
+        let x = (0..<rows * inputs).map { _ in Float.random(in: -2...2, using: &generator) }
+        let weights = (0..<outputs * inputs).map { _ in Float.random(in: -1...1, using: &generator) }
+        let patterns = weights.map { isBF16 ? ck_bf16_from_f32($0) : ck_f16_from_f32($0) }
+        let values = patterns.map { isBF16 ? ck_f32_from_bf16($0) : ck_f32_from_f16($0) }
+        let bias = (0..<outputs).map { _ in Float.random(in: -1...1, using: &generator) }
+        let panels = (outputs + 15) / 16
+        let packed = GuardedBuffer<UInt16>(count: ck_half_value_count(inputs, outputs))
+        ck_half_pack(inputs, outputs, patterns, 0, panels, packed.base)
+        var w = ck_half_weights(inputs: inputs, outputs: outputs, values: packed.base)
+        let row = GuardedBuffer<UInt16>(count: inputs)
+        ck_half_unpack_row(&w, outputs - 1, row.base)
+        #expect(row.values == Array(patterns.suffix(inputs)))
+        let workspace = UnsafeMutableRawPointer.allocate(byteCount: ck_gemm_workspace_bytes(inputs), alignment: 64)
+        defer { workspace.deallocate() }
+        for set in InstructionSet.available {
+            let kernel = isBF16 ? set.kernels.gemm_f32_bf16 : set.kernels.gemm_f32_f16
+            let whole = GuardedBuffer<Float>(count: rows * outputs), cut = GuardedBuffer<Float>(count: rows * outputs)
+            bias.withUnsafeBufferPointer { bias in
+                var y = ck_gemm_output(
+                    type: ck_output_f32, data: whole.base, stride: outputs, bias: bias.baseAddress, relu: 0, inverse_scale: 0, zero_point: 0)
+                kernel(&w, x, rows, inputs, &y, 0, rows, 0, panels, workspace)
+                y.data = UnsafeMutableRawPointer(cut.base)
+                let middle = rows > 8 ? 8 : rows
+                for (begin, end) in [(0, middle), (middle, rows)] where begin < end {
+                    for panel in 0..<panels { kernel(&w, x, rows, inputs, &y, begin, end, panel, panel + 1, workspace) }
+                }
+            }
+            #expect(whole.values.map(\.bitPattern) == cut.values.map(\.bitPattern) && whole.guardsAreIntact && cut.guardsAreIntact)
+            for m in 0..<rows {
+                for n in 0..<outputs {
+                    var sum = Double(bias[n]), size = abs(sum)
+                    for k in 0..<inputs {
+                        let product = Double(x[m * inputs + k]) * Double(values[n * inputs + k])
+                        sum += product
+                        size += abs(product)
+                    }
+                    let bound = Double(inputs + 1) * 0x1p-24 * size
+                    #expect(abs(Double(whole.elements[m * outputs + n]) - sum) <= bound, "\(set.testDescription) \(rows)×\(inputs)×\(outputs) seed \(testSeed)")
+                }
+            }
+        }
+    }
+}
