@@ -72,9 +72,9 @@ float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *we
 
 void ck_gemm_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
   for (size_t g = 0; g < groups; g++) {
-    int32_t multiplier = ck_rint_even(fminf(fmaxf(group_scales[g] / scale, -127.0f), 127.0f));
-    if (multiplier == 0) multiplier = group_scales[g] < 0 ? -1 : 1;
-    multipliers[g] = (int8_t)multiplier;
+    // Away from zero, so that the extreme of the group is not clipped; at least 1.
+    float magnitude = fminf(fmaxf(ceilf(fabsf(group_scales[g] / scale)), 1.0f), 127.0f);
+    multipliers[g] = (int8_t)(group_scales[g] < 0 ? -magnitude : magnitude);
   }
 }
 

@@ -1,0 +1,170 @@
+import CompactNumerics
+import Testing
+
+@Suite struct LinearTests {
+    @Test(arguments: [(1, 7, 5), (3, 64, 33), (17, 1, 9), (2, 100, 1)]) func isTheProductPlusBias(m: Int, k: Int, n: Int) throws {
+        var generator = SeededGenerator()
+        let x = generator.matrix(m, k), weight = generator.matrix(n, k), bias = generator.numbers(n)
+        let y = try Linear(weight: weight, bias: bias)(x)
+        #expect(worstError(y, reference(x, weight, bias), terms: k) <= 1, "seed \(generator.seed)")
+        let rectified = try Linear(weight: weight, bias: bias, activation: .relu)(x)
+        #expect(rectified.bits == y.withUnsafeBufferPointer { $0.map { ($0 < 0 ? 0 : $0).bitPattern } })
+    }
+
+    @Test func wrongBias() {
+        #expect(throws: NumericsError.shapeMismatch(what: "bias", expected: "2 numbers", found: "3")) {
+            try Linear(weight: Matrix(rows: 2, columns: 2), bias: [1, 2, 3])
+        }
+    }
+
+    @Test func theBLASSaysItsName() {
+        #expect(!BLASLibrary.description.isEmpty)
+    }
+}
+
+@Suite struct QuantizedLinearTests {
+    static let schemes = ["w8a8", "w8a7", "w8a8-g64", "w4a8", "w4a8-g32", "w4a8-g64", "w2a8", "w2a8-g32", "w8a8-tensor"]
+
+    /// The integers of the deployed layer, recomputed from the documented rules: with dynamic activations, the float output is
+    /// x_scale · scale · (an exact integer) + bias.
+    @Test(arguments: schemes, [1, 3, 6]) func followsItsRules(name: String, m: Int) throws {
+        let scheme = try QuantizationScheme(named: name)
+        var generator = SeededGenerator()
+        let (k, n) = (128, 21)
+        let x = generator.matrix(m, k), linear = try Linear(weight: generator.matrix(n, k), bias: generator.numbers(n))
+        let layer = try QuantizedLinear(linear, scheme: scheme)
+        let y = layer(x), weight = layer.denseWeight()
+        let highest: Float = scheme.activations == .uint7 ? 127 : 255
+        for row in 0..<m {
+            let values = (0..<k).map { x[row, $0] }
+            let low = min(values.min()!, 0), high = max(values.max()!, 0)
+            let scale = (high - low) / highest, inverse = 1 / scale
+            let zero = min(max((-low * inverse).rounded(.toNearestOrEven), 0), highest)
+            let codes = values.map { min(max(($0 * inverse).rounded(.toNearestOrEven) + zero, 0), highest) }
+            for output in 0..<n {
+                // In float64 every product of codes and dequantized weights is exact enough to tell one integer from the next.
+                let sum = (0..<k).reduce(0.0) { $0 + Double(codes[$1] - zero) * Double(weight[output, $1]) }
+                let expected = sum * Double(scale) + Double(linear.bias![output])
+                #expect(abs(Double(y[row, output]) - expected) <= 1e-5 * (abs(expected) + 1), "\(name), seed \(generator.seed)")
+            }
+        }
+    }
+
+    @Test(arguments: schemes) func isNearFloat32(name: String) throws {
+        let scheme = try QuantizationScheme(named: name)
+        var generator = SeededGenerator(seed: 11)
+        let x = generator.matrix(5, 256), linear = try Linear(weight: generator.matrix(40, 256))
+        let y = try QuantizedLinear(linear, scheme: scheme)(x), exact = linear(x)
+        var error: Float = 0, power: Float = 0
+        for m in 0..<5 {
+            for n in 0..<40 {
+                error += (y[m, n] - exact[m, n]) * (y[m, n] - exact[m, n])
+                power += exact[m, n] * exact[m, n]
+            }
+        }
+        let allowed: Float = scheme.bits == 8 ? 0.02 : scheme.bits == 4 ? 0.15 : 0.6
+        #expect((error / power).squareRoot() < allowed, "\(name)")
+    }
+
+    @Test(arguments: schemes, [1, 4, 5, 40]) func threadsDoNotChangeBits(name: String, m: Int) throws {
+        var generator = SeededGenerator()
+        let x = generator.matrix(m, 128)
+        let layer = try QuantizedLinear(
+            Linear(weight: generator.matrix(50, 128), bias: generator.numbers(50), activation: .relu), scheme: QuantizationScheme(named: name))
+        let serial = layer(x)
+        for threads in [2, 3, 7] { #expect(layer(x, parallelism: Parallelism(threads: threads)).bits == serial.bits) }
+        var workspace = Workspace()
+        for _ in 0..<2 {
+            var y = Matrix(rows: m, columns: 50)
+            layer.apply(x, into: &y, workspace: &workspace, parallelism: .serial)
+            #expect(y.bits == serial.bits)
+        }
+    }
+
+    @Test func fixedActivationsClampAtTheirRange() throws {
+        let weight = Matrix(rows: 1, columns: 4) { _, _ in 1 }
+        var layer = try QuantizedLinear(Linear(weight: weight), scheme: .w8a8, inputQuantization: .fixed(scale: 0.5, zeroPoint: 10))
+        let x = try Matrix(rows: 2, columns: 4, elements: [1, 2, 1000, -1000, 0.24, 0.26, .nan, 0])
+        let y = layer(x)
+        // Codes 12, 14, 255, 0 and 10, 11, 0 (NaN), 10.
+        #expect(abs(y[0, 0] - 0.5 * Float(2 + 4 + 245 - 10)) < 1e-3)
+        #expect(abs(y[1, 0] - 0.5 * Float(0 + 1 - 10 + 0)) < 1e-3)
+        layer.inputQuantization = .dynamic
+        #expect(abs(layer(try Matrix(rows: 1, columns: 4, elements: [1, 2, 3, 4]))[0, 0] - 10) < 0.05)
+        for wrong in [ActivationQuantization.fixed(scale: 0, zeroPoint: 0), .fixed(scale: .nan, zeroPoint: 0), .fixed(scale: 1, zeroPoint: 256), .fixed(scale: -1, zeroPoint: 3)] {
+            #expect(throws: NumericsError.self) { try QuantizedLinear(Linear(weight: weight), scheme: .w8a8, inputQuantization: wrong) }
+        }
+    }
+
+    @Test(arguments: [1, 9]) func requantizedOutputs(m: Int) throws {
+        var generator = SeededGenerator()
+        let x = generator.matrix(m, 64)
+        let layer = try QuantizedLinear(Linear(weight: generator.matrix(18, 64), bias: generator.numbers(18)), scheme: .w8a8)
+        let y = layer(x), codes = layer.requantized(x, scale: 0.2, zeroPoint: 100), signed = layer.requantizedSymmetric(x, scale: 0.2)
+        for row in 0..<m {
+            for column in 0..<18 {
+                let rounded = (y[row, column] * (1 / 0.2 as Float)).rounded(.toNearestOrEven)
+                #expect(Float(codes[row * 18 + column]) == min(max(rounded + 100, 0), 255), "seed \(generator.seed)")
+                #expect(Float(signed[row * 18 + column]) == min(max(rounded, -127), 127), "seed \(generator.seed)")
+            }
+        }
+    }
+
+    @Test func noRowsGiveNoRows() throws {
+        let linear = try Linear(weight: Matrix(rows: 3, columns: 32))
+        for layer in [linear, try QuantizedLinear(linear, scheme: .w8a8), HalfLinear(linear, format: .fp16)] as [any LinearLayer] {
+            let y = layer(Matrix(rows: 0, columns: 32))
+            #expect(y.rows == 0 && y.columns == 3)
+        }
+    }
+}
+
+@Suite struct HalfLinearTests {
+    @Test(arguments: HalfMatrix.Format.allCases, [1, 4, 11]) func isTheProductWithRoundedWeights(format: HalfMatrix.Format, m: Int) throws {
+        var generator = SeededGenerator()
+        let x = generator.matrix(m, 77), linear = try Linear(weight: generator.matrix(35, 77), bias: generator.numbers(35))
+        let layer = HalfLinear(linear, format: format)
+        let rounded = layer.denseWeight()
+        for (n, k) in [(0, 0), (34, 76), (17, 5)] {
+            let weight = linear.weight[n, k]
+            #expect(rounded[n, k] == (format == .fp16 ? FP16(weight).floatValue : BF16(weight).floatValue))
+        }
+        let y = layer(x)
+        #expect(worstError(y, reference(x, rounded, linear.bias), terms: 77) <= 1, "seed \(generator.seed)")
+        for threads in [2, 5] { #expect(layer(x, parallelism: Parallelism(threads: threads)).bits == y.bits) }
+    }
+}
+
+@Suite struct SequentialTests {
+    @Test func isOneLayerAfterTheOther() throws {
+        var generator = SeededGenerator()
+        let first = try Linear(weight: generator.matrix(20, 12), bias: generator.numbers(20)), second = try Linear(weight: generator.matrix(4, 20))
+        let x = generator.matrix(6, 12)
+        let network = try Sequential([first, ReLU(), second])
+        #expect(network.layers.count == 2)  // the ReLU became part of the first
+        let expected = second(ReLU()(first(x)))
+        #expect(network(x).bits == expected.bits)
+        var workspace = Workspace()
+        for rows in [6, 2, 6] {
+            let part = Matrix(rows: rows, columns: 12) { x[$0, $1] }
+            var y = Matrix(rows: rows, columns: 4)
+            network.apply(part, into: &y, workspace: &workspace, parallelism: .serial)
+            for row in 0..<rows { for column in 0..<4 { #expect(abs(y[row, column] - expected[row, column]) < 1e-4) } }
+        }
+        #expect(network.byteCount == (20 * 12 + 20 + 4 * 20) * 4)
+        #expect(try Sequential([])(x) == x)
+        #expect(try Sequential([ReLU(), ReLU()])(x).bits == ReLU()(x).bits)
+    }
+
+    @Test func layersThatDoNotFit() throws {
+        let layers: [any Layer] = [try Linear(weight: Matrix(rows: 5, columns: 3)), ReLU(), try Linear(weight: Matrix(rows: 2, columns: 4))]
+        #expect(throws: NumericsError.shapeMismatch(what: "inputs of layer 2", expected: "5, the outputs of the layer before", found: "4")) {
+            try Sequential(layers)
+        }
+    }
+
+    @Test func nansPassThroughReLU() throws {
+        let y = ReLU()(try Matrix(rows: 1, columns: 4, elements: [.nan, -1, 2, -.infinity]))
+        #expect(y[0, 0].isNaN && y[0, 1] == 0 && y[0, 2] == 2 && y[0, 3] == 0)
+    }
+}
