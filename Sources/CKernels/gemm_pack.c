@@ -47,6 +47,26 @@ void ck_gemm_pack(int bits, size_t inputs, size_t outputs, size_t group, const i
   }
 }
 
+size_t ck_gemm_list_unsafe(size_t inputs, size_t outputs, const int8_t *codes, uint32_t *starts, uint8_t *units) {
+  size_t found = 0, all = ck_round_up(outputs, ck_panel), blocks = (inputs + ck_gemm_block - 1) / ck_gemm_block;
+  for (size_t panel = 0; panel < all; panel += ck_panel)
+    for (size_t block = 0; block < blocks; block++)
+      for (size_t n = panel; n < panel + ck_panel; n++) {
+        if (starts != NULL) *starts++ = (uint32_t)found;
+        if (n >= outputs) continue;
+        const int8_t *row = codes + n * inputs + block * ck_gemm_block;
+        size_t left = inputs - block * ck_gemm_block, count = left < ck_gemm_block ? left : ck_gemm_block;
+        for (size_t unit = 0; unit * 4 < count; unit++) {
+          int is_unsafe = 0;
+          for (size_t k = unit * 4; k + 1 < count && k < unit * 4 + 4; k += 2) is_unsafe |= row[k] + row[k + 1] > 128 || row[k] + row[k + 1] < -128;
+          if (is_unsafe && units != NULL) units[found] = (uint8_t)unit;
+          found += (size_t)is_unsafe;
+        }
+      }
+  if (starts != NULL) *starts = (uint32_t)found;
+  return found;
+}
+
 void ck_gemm_unpack_row(int bits, const ck_gemm_weights *w, size_t n, int8_t *codes, int8_t *multipliers) {
   size_t padded = ck_round_up(w->inputs, ck_fold), panel = n / ck_panel, c = n % ck_panel;
   size_t groups = w->group == 0 ? 0 : w->inputs / w->group;

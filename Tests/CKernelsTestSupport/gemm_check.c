@@ -166,14 +166,19 @@ size_t ck_test_gemm(ck_isa isa, const ck_test_gemm_case *c, ck_test_extremes ext
   memcpy(scales, o.scales, 4 * c->outputs);
   memset(codes, 0, ck_gemm_code_bytes(c->inputs, c->outputs, c->bits));
   ck_gemm_pack(c->bits, c->inputs, c->outputs, c->group, o.codes, o.multipliers, 0, padded_outputs / ck_panel, codes, multipliers, sums);
-  ck_gemm_weights w = {c->inputs, c->outputs, c->group, codes, c->group ? multipliers : NULL, sums, scales};
+  uint32_t *starts = allocate(4 * ck_gemm_unsafe_start_count(c->inputs, c->outputs));
+  uint8_t *units = allocate(ck_gemm_list_unsafe(c->inputs, c->outputs, o.codes, NULL, NULL));
+  ck_gemm_list_unsafe(c->inputs, c->outputs, o.codes, starts, units);
+  int needs_lists = c->bits == 8 && !c->is_u7;
+  ck_gemm_weights w = {c->inputs, c->outputs, c->group, codes, c->group ? multipliers : NULL, sums, scales, needs_lists ? starts : NULL,
+                       needs_lists ? units : NULL};
   int64_t *exact = allocate(8 * c->rows * c->outputs);
   for (size_t m = 0; m < c->rows; m++)
     for (size_t n = 0; n < c->outputs; n++) exact[m * c->outputs + n] = exact_sum(c, &o, m, n);
   size_t failed = unpacks(c, &o, &w) ? 0 : c->rows + 1;
   for (size_t rows = first_rows; rows <= c->rows && failed == 0; rows += row_step)
     if (!outputs_agree(kernels, c, &o, &w, rows, exact)) failed = rows;
-  free(codes), free(multipliers), free(sums), free(scales), free(exact);
+  free(codes), free(multipliers), free(sums), free(scales), free(exact), free(starts), free(units);
   free_operands(&o);
   return failed;
 }

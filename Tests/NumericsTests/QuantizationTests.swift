@@ -131,7 +131,9 @@ import Testing
     @Test func bytesAreWhatIsHeld() throws {
         let weight = Matrix(rows: 1024, columns: 1024)
         let perOutput = 1024 * 8
-        #expect(try QuantizedMatrix(weight, scheme: .w8a8).byteCount == (1 << 20) + perOutput)
+        // Lists of unsafe pairs, empty here: a start for each output and one more.
+        #expect(try QuantizedMatrix(weight, scheme: .w8a8).byteCount == (1 << 20) + perOutput + 4 * 1025)
+        #expect(try QuantizedMatrix(weight, scheme: .w8a7).byteCount == (1 << 20) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w4a8).byteCount == (1 << 19) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w2a8).byteCount == (1 << 18) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w4a8(groupSize: 32)).byteCount == (1 << 19) + 1024 * 32 + perOutput)

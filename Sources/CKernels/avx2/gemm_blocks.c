@@ -14,7 +14,7 @@
 #include "gemm_common.h"
 
 enum {
-  k_block = 1024,
+  k_block = ck_gemm_block,
   fold_units = ck_fold / 4,
   unit_bytes = ck_panel * 4,
   block_unit_bytes = ck_row_block * 4,
@@ -22,20 +22,20 @@ enum {
   half_block = ck_row_block / 2,
 };
 
-// Weights of one output that the dense pass left out, for 4 inputs.
-typedef struct excess {
-  uint32_t offset;     // of the unit in a block of activations
-  int32_t multiplier;  // a pair of int16
-  int32_t weights;     // four int8
-} excess;
+// Weights that the dense pass left out, for one output: 4 inputs each. Lists are filled up to an even length with zeros.
+typedef struct excess_list {
+  size_t count;
+  uint32_t offsets[k_block / 4];     // of the unit in a block of activations
+  int32_t weights[k_block / 4];      // four int8
+  int32_t multipliers[k_block / 4];  // a pair of int16
+} excess_list;
 
 typedef struct workspace {
   int32_t sums[row_chunk][ck_panel];
   float totals[row_chunk][ck_panel];
   int16_t multipliers[k_block / ck_fold][2][ck_panel];
   int8_t panel[k_block * ck_panel];
-  uint16_t excess_count[ck_panel];
-  excess excesses[ck_panel][k_block / 4];
+  excess_list excesses[ck_panel];
 } workspace;
 
 size_t ck_gemm_blocks_workspace_bytes__avx2(void) { return ck_round_up(sizeof(workspace), 64); }
@@ -141,29 +141,39 @@ static void decode_s2(const uint8_t *codes, size_t units, int8_t *panel) {
   }
 }
 
-// Copies 8-bit weights with unsafe pairs clamped to ±64 and lists the excess by output.
-static void decode_s8(const uint8_t *codes, size_t units, const int16_t (*multipliers)[2][ck_panel], workspace *s) {
-  const __m256i ones = _mm256_set1_epi8(1), bound = _mm256_set1_epi16(128), high = _mm256_set1_epi8(64), low = _mm256_set1_epi8(-64);
-  memset(s->excess_count, 0, sizeof s->excess_count);
-  for (size_t t = 0; t < units; t++) {
-    for (int half = 0; half < 2; half++) {
-      size_t at = t * unit_bytes + (size_t)half * 32;
-      __m256i w = ck_load(codes + at);
-      __m256i pair_sum = _mm256_maddubs_epi16(ones, w);
-      __m256i is_unsafe = _mm256_cmpgt_epi16(_mm256_abs_epi16(pair_sum), bound);
-      __m256i safe = _mm256_blendv_epi8(w, _mm256_max_epi8(_mm256_min_epi8(w, high), low), is_unsafe);
-      ck_store(s->panel + at, safe);
-      __m256i rest = _mm256_sub_epi8(w, safe);
-      unsigned lanes = ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(rest, _mm256_setzero_si256()))) & 255u;
-      if (lanes == 0) continue;
-      int32_t rests[8] __attribute__((aligned(32)));
-      ck_store(rests, rest);
-      const int16_t *m = multipliers[t / fold_units][half];
-      for (; lanes != 0; lanes &= lanes - 1) {
-        int lane = __builtin_ctz(lanes), c = half * 8 + lane;
-        int32_t pair = (int32_t)((uint32_t)(uint16_t)m[2 * lane] * 0x10001u);
-        s->excesses[c][s->excess_count[c]++] = (excess){(uint32_t)(t * block_unit_bytes), pair, rests[lane]};
-      }
+// 8-bit weights with the weights of unsafe pairs clamped to ±64.
+CK_INLINE __m256i safe_weights(__m256i w) {
+  __m256i pair_sums = _mm256_maddubs_epi16(_mm256_set1_epi8(1), w);
+  __m256i is_unsafe = _mm256_cmpgt_epi16(_mm256_abs_epi16(pair_sums), _mm256_set1_epi16(128));
+  __m256i clamped = _mm256_max_epi8(_mm256_min_epi8(w, _mm256_set1_epi8(64)), _mm256_set1_epi8(-64));
+  return _mm256_blendv_epi8(w, clamped, is_unsafe);
+}
+
+static void decode_s8(const uint8_t *codes, size_t units, int8_t *panel) {
+  for (size_t at = 0; at < units * unit_bytes; at += 32) ck_store(panel + at, safe_weights(ck_load(codes + at)));
+}
+
+// What decode_s8 took away, for each output of the panel, in the units that the packed weights list.
+static void list_excess(const ck_gemm_weights *w, size_t panel, size_t first_fold, size_t folds, const uint8_t *codes,
+                        const int16_t (*multipliers)[2][ck_panel], excess_list *lists) {
+  size_t blocks = (w->inputs + k_block - 1) / k_block, first_unit = first_fold % (k_block / ck_fold) * fold_units;
+  const uint32_t *starts = w->unsafe_starts + (panel * blocks + first_fold * ck_fold / k_block) * ck_panel;
+  for (size_t c = 0; c < ck_panel; c++, lists++) {
+    lists->count = 0;
+    for (uint32_t i = starts[c]; i < starts[c + 1]; i++) {
+      size_t unit = w->unsafe_units[i] - first_unit;  // beyond `folds` also where it lies before the first
+      if (unit >= folds * fold_units) continue;
+      int32_t weights;
+      memcpy(&weights, codes + unit * unit_bytes + c * 4, 4);
+      __m256i all = _mm256_castsi128_si256(_mm_cvtsi32_si128(weights));
+      lists->offsets[lists->count] = (uint32_t)(unit * block_unit_bytes);
+      lists->weights[lists->count] = _mm256_cvtsi256_si32(_mm256_sub_epi8(all, safe_weights(all)));
+      lists->multipliers[lists->count++] = (int32_t)((uint32_t)(uint16_t)multipliers[unit / fold_units][c / 8][c % 8 * 2] * 0x10001u);
+    }
+    if (lists->count % 2 == 1) {
+      lists->offsets[lists->count] = 0;
+      lists->weights[lists->count] = lists->multipliers[lists->count] = 0;
+      lists->count++;
     }
   }
 }
@@ -188,26 +198,24 @@ CK_INLINE void transpose8(__m256i v[8]) {
   }
 }
 
-static void add_excess(const uint8_t *x, const workspace *s, int32_t (*sums)[ck_panel]) {
+CK_INLINE __m256i excess_products(const uint8_t *x, const excess_list *list, size_t i, int is_grouped) {
+  __m256i products = _mm256_maddubs_epi16(ck_load(x + list->offsets[i]), _mm256_set1_epi32(list->weights[i]));
+  return _mm256_madd_epi16(products, is_grouped ? _mm256_set1_epi32(list->multipliers[i]) : _mm256_set1_epi16(1));
+}
+
+CK_INLINE void add_excess(const uint8_t *x, const excess_list *lists, int is_grouped, int32_t (*sums)[ck_panel]) {
   for (int half = 0; half < 2; half++) {
     __m256i by_output[8];
-    for (int c = 0; c < 8; c++) {
-      const excess *e = s->excesses[half * 8 + c], *end = e + s->excess_count[half * 8 + c];
+    CK_UNROLL for (int c = 0; c < 8; c++, lists++) {
       __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
-      for (; e + 2 <= end; e += 2) {
-        __m256i p = _mm256_maddubs_epi16(ck_load(x + e[0].offset), _mm256_set1_epi32(e[0].weights));
-        __m256i q = _mm256_maddubs_epi16(ck_load(x + e[1].offset), _mm256_set1_epi32(e[1].weights));
-        even = _mm256_add_epi32(even, _mm256_madd_epi16(p, _mm256_set1_epi32(e[0].multiplier)));
-        odd = _mm256_add_epi32(odd, _mm256_madd_epi16(q, _mm256_set1_epi32(e[1].multiplier)));
-      }
-      if (e < end) {
-        __m256i p = _mm256_maddubs_epi16(ck_load(x + e->offset), _mm256_set1_epi32(e->weights));
-        even = _mm256_add_epi32(even, _mm256_madd_epi16(p, _mm256_set1_epi32(e->multiplier)));
+      for (size_t i = 0; i < lists->count; i += 2) {
+        even = _mm256_add_epi32(even, excess_products(x, lists, i, is_grouped));
+        odd = _mm256_add_epi32(odd, excess_products(x, lists, i + 1, is_grouped));
       }
       by_output[c] = _mm256_add_epi32(even, odd);
     }
     transpose8(by_output);
-    for (int r = 0; r < ck_row_block; r++) ck_store(sums[r] + half * 8, _mm256_add_epi32(ck_load(sums[r] + half * 8), by_output[r]));
+    CK_UNROLL for (int r = 0; r < ck_row_block; r++) ck_store(sums[r] + half * 8, _mm256_add_epi32(ck_load(sums[r] + half * 8), by_output[r]));
   }
 }
 
@@ -237,7 +245,10 @@ CK_INLINE void add_block(weight_kind kind, const ck_gemm_weights *w, const ck_ge
   expand_multipliers(w, panel, first_fold, folds, s);
   if (kind == kind_s4) decode_s4(codes, folds * fold_units, s->panel);
   if (kind == kind_s2) decode_s2(codes, folds * fold_units, s->panel);
-  if (kind == kind_s8) decode_s8(codes, folds * fold_units, (const int16_t(*)[2][ck_panel])s->multipliers, s);
+  if (kind == kind_s8) {
+    decode_s8(codes, folds * fold_units, s->panel);
+    list_excess(w, panel, first_fold, folds, codes, (const int16_t(*)[2][ck_panel])s->multipliers, s->excesses);
+  }
   if (kind == kind_u7_s8) weights = (const int8_t *)codes;
   size_t wide_folds = kind == kind_s2 && w->group % (4 * ck_fold) == 0 ? folds / 4 : 0, narrow_folds = folds - 4 * wide_folds;
   const int16_t(*multipliers)[2][ck_panel] = (const int16_t(*)[2][ck_panel])s->multipliers;
@@ -256,7 +267,8 @@ CK_INLINE void add_block(weight_kind kind, const ck_gemm_weights *w, const ck_ge
         tiles_of_32[rows - 1](a + wide_folds * 4 * fold_units * block_unit_bytes, weights + wide_folds * 4 * fold_units * unit_bytes,
                               multipliers + wide_folds * 4, narrow_folds, sums + part);
     }
-    if (kind == kind_s8) add_excess(block, s, sums);
+    if (kind == kind_s8 && w->group == 0) add_excess(block, s->excesses, 0, sums);
+    if (kind == kind_s8 && w->group != 0) add_excess(block, s->excesses, 1, sums);
   }
 }
 

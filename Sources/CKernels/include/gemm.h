@@ -23,6 +23,7 @@ enum {
   ck_row_block = 8,           // activation rows interleaved in one block
   ck_few_rows = 4,            // up to this many rows, activations stay row-major
   ck_gemm_max_inputs = 65536, // 255 · 127 · 65,536 < 2³¹
+  ck_gemm_block = 1024,       // inputs that are decoded at a time
 };
 
 // Packed integer weights. Pointers are 64-byte aligned and owned by the caller.
@@ -33,7 +34,14 @@ typedef struct ck_gemm_weights {
   const int8_t *_Nullable multipliers;    // [N/16][K/group][16], null when group is 0
   const int32_t *_Nonnull sums;           // [segments][N/16 · 16]: Σ multiplier · code over each segment of K
   const float *_Nonnull scales;           // [N/16 · 16]
+  // 8 bits with activations 0…255 only, else null: the units in which an output has an unsafe pair (below).
+  const uint32_t *_Nullable unsafe_starts;  // [N/16][K/1,024 rounded up][16], and one more: where the list of an output in a block begins
+  const uint8_t *_Nullable unsafe_units;    // number of the unit in its block
 } ck_gemm_weights;
+
+// A pair of 8-bit weights, inputs 2·i and 2·i + 1, is unsafe where 255 · w₀ + 255 · w₁ leaves int16: |w₀ + w₁| > 128. Kernels that add
+// pairs in int16 need to know where. Returns the number of listed units; fills the arrays where they are not null. codes[N, K] row-major.
+size_t ck_gemm_list_unsafe(size_t inputs, size_t outputs, const int8_t *_Nonnull codes, uint32_t *_Nullable starts, uint8_t *_Nullable units);
 
 // With multipliers, int32 sums are exact over one segment of K: (255 · 255 · 8) · 4,096 < 2³¹ for up to 4 bits and
 // (255 · 255 · 127) · 256 < 2³¹ for 8 (|x − zero| ≤ 255, |multiplier| ≤ 127 < 255). Segments are added as floats.
@@ -48,6 +56,9 @@ static inline size_t ck_gemm_segments(size_t inputs, size_t group, int bits) {
   return (inputs + segment - 1) / segment;
 }
 // Sizes in bytes or elements of the arrays of ck_gemm_weights.
+static inline size_t ck_gemm_unsafe_start_count(size_t inputs, size_t outputs) {
+  return ck_round_up(outputs, ck_panel) * ((inputs + ck_gemm_block - 1) / ck_gemm_block) + 1;
+}
 static inline size_t ck_gemm_code_bytes(size_t inputs, size_t outputs, int bits) {
   return ck_round_up(outputs, ck_panel) * ck_round_up(inputs, ck_fold) / 8 * (size_t)bits;
 }

@@ -84,7 +84,12 @@ public struct QuantizedMatrix: Sendable {
         ck_gemm_pack(
             bits, columns, rows, scheme.group, codes, multipliers, 0, paddedScales.count / ck_panel, packed.baseAddress,
             packedMultipliers.baseAddress, sums.baseAddress)
-        storage = PackedIntegers(codes: packed, multipliers: packedMultipliers, sums: sums, scales: paddedScales)
+        let needsLists = scheme.bits == 8 && scheme.activations == .uint8
+        let starts = AlignedBuffer<UInt32>(unfilledCount: needsLists ? ck_gemm_unsafe_start_count(columns, rows) : 0)
+        let units = AlignedBuffer<UInt8>(unfilledCount: needsLists ? ck_gemm_list_unsafe(columns, rows, codes, nil, nil) : 0)
+        if needsLists { ck_gemm_list_unsafe(columns, rows, codes, starts.baseAddress, units.baseAddress) }
+        storage = PackedIntegers(
+            codes: packed, multipliers: packedMultipliers, sums: sums, scales: paddedScales, unsafeStarts: starts, unsafeUnits: units)
     }
 
     private static func check(rows: Int, columns: Int, scheme: QuantizationScheme) throws(NumericsError) {
@@ -120,7 +125,8 @@ public struct QuantizedMatrix: Sendable {
         }
     }
 
-    /// Bytes really held: codes, multipliers, scales and the sums for zero points, padding included.
+    /// Bytes really held: codes, multipliers, scales, the sums for zero points and, for 8 bits, the list of pairs that could saturate
+    /// (1 % for Gaussian weights); padding included.
     public var byteCount: Int { storage.byteCount }
 
     /// The weights that the codes stand for, [N, K]: scale · multiplier · code.
@@ -159,7 +165,7 @@ public struct QuantizedMatrix: Sendable {
         var weights = ck_gemm_weights(
             inputs: columns, outputs: rows, group: scheme.group, codes: storage.codes.baseAddress,
             multipliers: scheme.group == 0 ? nil : UnsafePointer(storage.multipliers.baseAddress), sums: storage.sums.baseAddress,
-            scales: storage.scales.baseAddress)
+            scales: storage.scales.baseAddress, unsafe_starts: storage.unsafeStarts.baseAddress, unsafe_units: storage.unsafeUnits.baseAddress)
         return withUnsafePointer(to: &weights, body)
     }
 }
@@ -174,18 +180,24 @@ internal final class PackedIntegers: Sendable {
     let multipliers: AlignedBuffer<Int8>
     let sums: AlignedBuffer<Int32>
     let scales: AlignedBuffer<Float>
+    let unsafeStarts: AlignedBuffer<UInt32>
+    let unsafeUnits: AlignedBuffer<UInt8>
 
     init(
         codes: consuming AlignedBuffer<UInt8>, multipliers: consuming AlignedBuffer<Int8>, sums: consuming AlignedBuffer<Int32>,
-        scales: consuming AlignedBuffer<Float>
+        scales: consuming AlignedBuffer<Float>, unsafeStarts: consuming AlignedBuffer<UInt32>, unsafeUnits: consuming AlignedBuffer<UInt8>
     ) {
         self.codes = codes
         self.multipliers = multipliers
         self.sums = sums
         self.scales = scales
+        self.unsafeStarts = unsafeStarts
+        self.unsafeUnits = unsafeUnits
     }
 
-    var byteCount: Int { codes.byteCount + multipliers.byteCount + sums.byteCount + scales.byteCount }
+    var byteCount: Int {
+        codes.byteCount + multipliers.byteCount + sums.byteCount + scales.byteCount + unsafeStarts.byteCount + unsafeUnits.byteCount
+    }
 }
 
 internal func roundUp(_ value: Int, toMultipleOf multiple: Int) -> Int {

@@ -1,0 +1,323 @@
+import CKernels
+import Foundation
+import Testing
+
+private struct Shape: Sendable, CustomTestStringConvertible {
+    let rows: Int, columns: Int
+    var testDescription: String { "\(rows)x\(columns)" }
+    static let all = [(1, 1), (4, 1), (8, 1), (1, 4), (4, 4), (16, 16)].map { Shape(rows: $0.0, columns: $0.1) }
+}
+
+/// W[N, K] in canonical block-CSR and dense, packed for both kinds of kernels. Scales of the int8 weights are 1 unless given.
+private final class SparseWeights {
+    let shape: Shape, inputs: Int, outputs: Int
+    let dense: [Float], denseCodes: [Int32]
+    private(set) var float32: ck_sparse_f32!
+    private(set) var int8: ck_sparse_s8!
+    private(set) var listedStrips = 0
+    private var owners: [AnyObject] = []
+
+    /// `code` gives the int8 weight at each stored place; blocks are stored with probability `density`.
+    init(_ shape: Shape, inputs: Int, outputs: Int, density: Double, slice: Int? = nil, scale: Float = 1,
+         generator: inout SplitMix64, code: (inout SplitMix64) -> Int8 = { Int8.random(in: -127...127, using: &$0) }) {
+        self.shape = shape
+        self.inputs = inputs
+        self.outputs = outputs
+        let strips = (outputs + shape.rows - 1) / shape.rows, across = (inputs + shape.columns - 1) / shape.columns
+        var offsets: [UInt32] = [0], columns: [UInt32] = [], values: [Float] = [], codes: [Int8] = []
+        var dense = [Float](repeating: 0, count: outputs * inputs), denseCodes = [Int32](repeating: 0, count: outputs * inputs)
+        for strip in 0..<strips {
+            for column in 0..<across where Double.random(in: 0..<1, using: &generator) < density {
+                columns.append(UInt32(column))
+                for r in 0..<shape.rows {
+                    for c in 0..<shape.columns {
+                        let n = strip * shape.rows + r, k = column * shape.columns + c, isInside = n < outputs && k < inputs
+                        values.append(isInside ? Float.random(in: -1...1, using: &generator) : 0)
+                        codes.append(isInside ? code(&generator) : 0)
+                        guard isInside else { continue }
+                        dense[n * inputs + k] = values.last!
+                        denseCodes[n * inputs + k] = Int32(codes.last!)
+                    }
+                }
+            }
+            offsets.append(UInt32(columns.count))
+        }
+        self.dense = dense
+        self.denseCodes = denseCodes
+        let scratch = GuardedBuffer<UInt32>(count: ck_sparse_pack_scratch(inputs, outputs, shape.rows))
+        owners = [scratch]
+        packFloat32(offsets, columns, values, slice: slice ?? across * shape.columns, scratch)
+        packInt8(offsets, columns, codes, scale: scale, scratch)
+        #expect(scratch.guardsAreIntact)
+    }
+
+    private func arrays(_ sizes: ck_sparse_sizes) -> (ck_sparse_arrays, (Int, Int) -> ck_sparse_structure) {
+        let starts = GuardedBuffer<UInt32>(count: sizes.slices + 1), runs = GuardedBuffer<ck_sparse_run>(count: sizes.runs)
+        let strips = GuardedBuffer<UInt32>(count: sizes.strips)
+        let columns = GuardedBuffer<UInt16>(count: sizes.columns + ck_sparse_padding / 2)
+        owners += [starts, runs, strips, columns]
+        let structure = { [inputs, outputs, shape] (slices: Int, slice: Int) in
+            ck_sparse_structure(inputs: inputs, outputs: outputs, block_rows: shape.rows, block_columns: shape.columns, slices: slices,
+                                slice_inputs: slice, run_starts: starts.base, runs: runs.base, strips: strips.base, columns: columns.base)
+        }
+        return (ck_sparse_arrays(run_starts: starts.base, runs: runs.base, strips: strips.base, columns: columns.base), structure)
+    }
+
+    private func packFloat32(_ offsets: [UInt32], _ columns: [UInt32], _ values: [Float], slice: Int, _ scratch: GuardedBuffer<UInt32>) {
+        let columns = columns + [0], values = values + [0]  // arrays of no elements have no address
+        let sizes = ck_sparse_f32_sizes(inputs, outputs, shape.rows, shape.columns, slice, offsets, columns, scratch.base)
+        let packed = GuardedBuffer<Float>(count: sizes.values + ck_sparse_padding / 4)
+        var (parts, structure) = arrays(sizes)
+        ck_sparse_f32_pack(inputs, outputs, shape.rows, shape.columns, slice, offsets, columns, values, scratch.base, &parts, packed.base)
+        float32 = ck_sparse_f32(structure: structure(sizes.slices, slice), values: packed.base)
+        listedStrips = sizes.strips
+        owners.append(packed)
+    }
+
+    private func packInt8(_ offsets: [UInt32], _ columns: [UInt32], _ codes: [Int8], scale: Float, _ scratch: GuardedBuffer<UInt32>) {
+        let columns = columns + [0], codes = codes + [0]
+        let sizes = ck_sparse_s8_sizes(inputs, outputs, shape.rows, shape.columns, offsets, codes, scratch.base)
+        let packed = GuardedBuffer<Int8>(count: sizes.values + ck_sparse_padding), sums = GuardedBuffer<Int32>(count: outputs)
+        let scales = GuardedBuffer([Float](repeating: scale, count: outputs))
+        var (parts, structure) = arrays(sizes)
+        ck_sparse_s8_pack(inputs, outputs, shape.rows, shape.columns, offsets, columns, codes, scratch.base, &parts, packed.base, sums.base)
+        int8 = ck_sparse_s8(structure: structure(1, inputs), values: packed.base, scales: scales.base, sums: sums.base)
+        owners += [packed, sums, scales] as [AnyObject]
+    }
+
+    /// Y[M, N], row by row, whatever the layouts. Rows are computed in the given ranges; stored rows are `gap` elements longer than need be.
+    func product(_ set: InstructionSet, _ x: [Float], rows: Int, isInt8: Bool = false, xLayout: ck_layout = ck_row_major,
+                 yLayout: ck_layout = ck_row_major, bias: [Float]? = nil, relu: Bool = false, gap: Int = 1, split: Bool = false) -> [Float] {
+        let (stored, xStride) = Self.lay(x, rows, inputs, xLayout, gap)
+        let y = GuardedBuffer<Float>(count: rows * (outputs + gap) + outputs * (rows + gap)), yStride = (yLayout == ck_row_major ? outputs : rows) + gap
+        let source = GuardedBuffer(stored), biases = GuardedBuffer(bias ?? [])
+        var structure = isInt8 ? int8.structure : float32.structure
+        let workspace = GuardedBuffer<UInt8>(count: ck_sparse_workspace_bytes(&structure, isInt8 ? 1 : 0))
+        let before = y.values.map(\.bitPattern)
+        var input = ck_sparse_input(data: source.base, rows: rows, stride: xStride, layout: xLayout)
+        var output = ck_sparse_output(data: y.base, stride: yStride, layout: yLayout, bias: bias == nil ? nil : UnsafePointer(biases.base), relu: relu ? 1 : 0)
+        let step = split ? ck_sparse_tile(shape.rows, isInt8 ? 1 : 0) : rows
+        for first in stride(from: 0, to: rows, by: step) {
+            let end = min(first + step, rows)
+            if isInt8 {
+                set.kernels.spmm_f32_u8_s8block(&int8, &input, &output, first, end, workspace.base)
+            } else {
+                set.kernels.spmm_f32_f32_block(&float32, &input, &output, first, end, workspace.base)
+            }
+        }
+        #expect(workspace.guardsAreIntact && y.guardsAreIntact)
+        let after = y.values
+        var result = [Float](repeating: 0, count: rows * outputs), isTouched = [Bool](repeating: false, count: after.count)
+        for m in 0..<rows {
+            for n in 0..<outputs {
+                let place = yLayout == ck_row_major ? m * yStride + n : n * yStride + m
+                result[m * outputs + n] = after[place]
+                isTouched[place] = true
+            }
+        }
+        #expect(after.indices.allSatisfy { isTouched[$0] || after[$0].bitPattern == before[$0] }, "wrote outside Y")
+        return result
+    }
+
+    /// Rows of X as the layout stores them; what lies between rows is NaN, so that reading it shows.
+    private static func lay(_ x: [Float], _ rows: Int, _ columns: Int, _ layout: ck_layout, _ gap: Int) -> ([Float], Int) {
+        let (count, length) = layout == ck_row_major ? (rows, columns) : (columns, rows), stride = length + gap
+        var stored = [Float](repeating: .nan, count: (count - 1) * stride + length)
+        for m in 0..<rows {
+            for k in 0..<columns { stored[layout == ck_row_major ? m * stride + k : k * stride + m] = x[m * columns + k] }
+        }
+        return (stored, stride)
+    }
+
+    func vectorProduct(_ set: InstructionSet, _ x: [Float], bias: [Float], relu: Bool, cut: Int? = nil) -> [Float] {
+        let y = GuardedBuffer(bias.map { relu && $0 < 0 ? 0 : $0 }), source = GuardedBuffer(x), biases = GuardedBuffer(bias)
+        var output = ck_sparse_output(data: y.base, stride: outputs, layout: ck_row_major, bias: UnsafePointer(biases.base), relu: relu ? 1 : 0)
+        set.kernels.spmv_f32_f32_block(&float32, source.base, &output, 0, cut ?? listedStrips)
+        if let cut { set.kernels.spmv_f32_f32_block(&float32, source.base, &output, cut, listedStrips) }
+        #expect(y.guardsAreIntact)
+        return y.values
+    }
+
+    /// Whether y[M, N] is within (terms + 1) · 2⁻²⁴ · Σ|x·w| of the sum in float64, bias and ReLU included.
+    func isWithinBound(_ y: [Float], _ x: [Float], rows: Int, bias: [Float]?, relu: Bool) -> Bool {
+        for m in 0..<rows {
+            for n in 0..<outputs {
+                var sum = Double(bias?[n] ?? 0), magnitude = abs(sum), terms = 1.0
+                for k in 0..<inputs where dense[n * inputs + k] != 0 {
+                    let product = Double(x[m * inputs + k]) * Double(dense[n * inputs + k])
+                    sum += product
+                    magnitude += abs(product)
+                    terms += 1
+                }
+                let error = abs(Double(y[m * outputs + n]) - (relu ? max(sum, 0) : sum))
+                guard error <= terms * 0x1p-24 * magnitude else { return false }
+            }
+        }
+        return true
+    }
+}
+
+private func numbers(_ count: Int, _ generator: inout SplitMix64) -> [Float] { (0..<count).map { _ in Float.random(in: -1...1, using: &generator) } }
+/// Whether two results have the same bits. A function of its own, as a failed comparison of arrays would print all of both.
+private func same(_ one: [Float], _ other: [Float]) -> Bool { one.map(\.bitPattern) == other.map(\.bitPattern) }
+private let layouts = [(ck_row_major, ck_row_major), (ck_row_major, ck_feature_major), (ck_feature_major, ck_row_major), (ck_feature_major, ck_feature_major)]
+
+@Suite struct SparseTests {
+    /// Every N and K in 1…20, with M and the layouts going round, then larger odd sizes with several slices.
+    @Test(arguments: Shape.all)
+    fileprivate func float32ProductsAreWithinTheBound(shape: Shape) {
+        var generator = SplitMix64(stream: UInt64(300 + shape.rows * 20 + shape.columns))
+        var sizes: [(Int, Int, Int)] = []
+        for n in 1...20 { for k in 1...20 { sizes.append((1 + (n * 7 + k * 3) % 20, n, k)) } }
+        sizes += [(33, 47, 129), (67, 31, 333), (25, 65, 257), (129, 17, 61)]
+        for (i, (m, n, k)) in sizes.enumerated() {
+            let slice = k > 20 ? shape.columns * max(1, 37 / shape.columns) : nil
+            let w = SparseWeights(shape, inputs: k, outputs: n, density: [0.1, 0.5, 1][i % 3], slice: slice, generator: &generator)
+            let x = numbers(m * k, &generator), bias = i % 2 == 0 ? numbers(n, &generator) : nil, (xLayout, yLayout) = layouts[i % 4]
+            for set in InstructionSet.available {
+                let y = w.product(set, x, rows: m, xLayout: xLayout, yLayout: yLayout, bias: bias, relu: i % 5 == 0, gap: i % 3)
+                #expect(w.isWithinBound(y, x, rows: m, bias: bias, relu: i % 5 == 0), "\(set.testDescription) \(m)x\(k)x\(n)")
+            }
+        }
+    }
+
+    /// Contract 4: neither the ranges of the threads, nor the layouts, nor the rows beside it change the bits of a row.
+    @Test(arguments: Shape.all)
+    fileprivate func bitsDoNotDependOnTheSplit(shape: Shape) {
+        var generator = SplitMix64(stream: UInt64(700 + shape.rows * 20 + shape.columns))
+        for (m, n, k) in [(1, 5, 9), (7, 33, 65), (33, 50, 131), (71, 19, 48), (130, 37, 77)] {
+            let w = SparseWeights(shape, inputs: k, outputs: n, density: 0.4, slice: shape.columns * 3, generator: &generator)
+            let x = numbers(m * k, &generator), bias = numbers(n, &generator)
+            for set in InstructionSet.available {
+                for isInt8 in [false, true] {
+                    let whole = w.product(set, x, rows: m, isInt8: isInt8, bias: bias)
+                    for (xLayout, yLayout) in layouts {
+                        for gap in [0, 3] {
+                            let other = w.product(set, x, rows: m, isInt8: isInt8, xLayout: xLayout, yLayout: yLayout, bias: bias, gap: gap, split: true)
+                            #expect(same(other, whole), "\(set.testDescription) int8 \(isInt8) \(m)x\(k)x\(n)")
+                        }
+                    }
+                    let last = w.product(set, Array(x.suffix(k)), rows: 1, isInt8: isInt8, bias: bias)
+                    #expect(same(last, Array(whole.suffix(n))), "\(set.testDescription) int8 \(isInt8) last row alone")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Shape.all)
+    fileprivate func vectorProducts(shape: Shape) {
+        var generator = SplitMix64(stream: UInt64(1100 + shape.rows * 20 + shape.columns))
+        for i in 0..<120 {
+            let n = Int.random(in: 1...70, using: &generator), k = Int.random(in: 1...150, using: &generator)
+            let slice = i % 3 == 0 ? shape.columns * Int.random(in: 1...5, using: &generator) : nil
+            let w = SparseWeights(shape, inputs: k, outputs: n, density: [0.05, 0.5, 1][i % 3], slice: slice, generator: &generator)
+            let x = numbers(k, &generator), bias = numbers(n, &generator), cut = Int.random(in: 0...w.listedStrips, using: &generator)
+            for set in InstructionSet.available {
+                let y = w.vectorProduct(set, x, bias: bias, relu: i % 4 == 0)
+                #expect(w.isWithinBound(y, x, rows: 1, bias: bias, relu: i % 4 == 0), "\(set.testDescription) \(k)x\(n)")
+                guard w.float32.structure.slices == 1 else { continue }
+                let inParts = w.vectorProduct(set, x, bias: bias, relu: i % 4 == 0, cut: cut)
+                #expect(same(inParts, y), "\(set.testDescription) \(k)x\(n) cut at \(cut)")
+            }
+        }
+    }
+
+    /// Activations 0…255 with 255 in each row have scale 1 and zero point 0, so that codes are the activations themselves and the
+    /// output is the exact sum rounded to float32 once.
+    @Test(arguments: Shape.all)
+    fileprivate func int8SumsAreExact(shape: Shape) {
+        var generator = SplitMix64(stream: UInt64(1500 + shape.rows * 20 + shape.columns))
+        let codes: [(inout SplitMix64) -> Int8] = [{ _ in 127 }, { _ in -127 }, { Bool.random(using: &$0) ? 127 : -127 }, { Int8.random(in: -127...127, using: &$0) }]
+        for (i, (m, n, k)) in [(1, 1, 1), (3, 5, 4), (8, 9, 13), (9, 17, 16), (17, 16, 31), (25, 33, 64), (33, 20, 95), (65, 7, 130), (2, 3, 4099)].enumerated() {
+            for (j, code) in codes.enumerated() {
+                let w = SparseWeights(shape, inputs: k, outputs: n, density: [1, 0.3][(i + j) % 2], generator: &generator, code: code)
+                var x = (0..<m * k).map { _ in Bool.random(using: &generator) ? Float(255) : 0 }
+                for row in 0..<m { x[row * k] = 255 }
+                let exact = (0..<m * n).map { at in
+                    Float((0..<k).reduce(0) { $0 + Int(x[at / n * k + $1]) * Int(w.denseCodes[at % n * k + $1]) })
+                }
+                for set in InstructionSet.available {
+                    let (xLayout, yLayout) = layouts[(i + j) % 4]
+                    let y = w.product(set, x, rows: m, isInt8: true, xLayout: xLayout, yLayout: yLayout)
+                    #expect(zip(y, exact).allSatisfy(==), "\(set.testDescription) \(m)x\(k)x\(n)")
+                }
+            }
+        }
+    }
+
+    /// Codes, scales and zero points are those of the quantize family, for numbers of either sign and for NaN.
+    @Test(arguments: Shape.all)
+    fileprivate func int8ActivationsAreQuantizedByTheRule(shape: Shape) {
+        var generator = SplitMix64(stream: UInt64(1900 + shape.rows * 20 + shape.columns))
+        for (m, n, k) in [(5, 9, 23), (20, 17, 40), (32, 18, 66), (40, 16, 101)] {
+            let w = SparseWeights(shape, inputs: k, outputs: n, density: 0.5, scale: 0.03, generator: &generator), bias = numbers(n, &generator)
+            var x = numbers(m * k, &generator)
+            x[k / 2] = .nan
+            for set in InstructionSet.available {
+                let codes = GuardedBuffer<UInt8>(count: m * k), scales = GuardedBuffer<Float>(count: m), zeros = GuardedBuffer<Int32>(count: m)
+                set.kernels.quantize_rows_u8_f32(x, m, k, k, 255, codes.base, k, scales.base, zeros.base)
+                let expected = (0..<m * n).map { at in
+                    let row = at / n, sum = (0..<k).reduce(Int32(0)) { $0 + (Int32(codes.elements[row * k + $1]) - zeros.elements[row]) * w.denseCodes[at % n * k + $1] }
+                    return max(Float(sum) * (scales.elements[row] * 0.03) + bias[at % n], 0)
+                }
+                let y = w.product(set, x, rows: m, isInt8: true, xLayout: ck_feature_major, bias: bias, relu: true)
+                #expect(zip(y, expected).allSatisfy(==), "\(set.testDescription) \(m)x\(k)x\(n)")
+            }
+        }
+    }
+
+    /// The largest K: 255 · 127 · 65,536 < 2³¹.
+    @Test func int8SumsDoNotWrap() {
+        var generator = SplitMix64(stream: 2300)
+        let k = ck_sparse_max_slice, x = [Float](repeating: 255, count: k)
+        for shape in [Shape(rows: 1, columns: 1), Shape(rows: 4, columns: 4)] {
+            for sign in [Int8(127), -127] {
+                let w = SparseWeights(shape, inputs: k, outputs: 4, density: 1, generator: &generator) { _ in sign }
+                for set in InstructionSet.available {
+                    #expect(w.product(set, x, rows: 1, isInt8: true) == [Float](repeating: Float(255 * Int(sign) * k), count: 4), "\(set.testDescription)")
+                }
+            }
+        }
+    }
+
+    /// Contract 4: what is not stored does not meet the activations, so an infinity or a NaN there stays away from the sums. Inputs
+    /// 4…7 are not stored by any shape but 16×16, whose blocks are wider; there it is the second block, inputs 16…31.
+    @Test(arguments: Shape.all)
+    fileprivate func prunedPlacesIgnoreInfinityAndNaN(shape: Shape) {
+        var generator = SplitMix64(stream: 2700)
+        let k = 45, n = 19, step = shape.columns == 16 ? 16 : 4
+        var w = SparseWeights(shape, inputs: k, outputs: n, density: 0.6, generator: &generator)
+        while (0..<n).contains(where: { row in (step..<2 * step).contains { w.dense[row * k + $0] != 0 } }) || !w.dense.contains(where: { $0 != 0 }) {
+            w = SparseWeights(shape, inputs: k, outputs: n, density: shape.rows == 1 ? 0.02 : 0.1, generator: &generator)
+        }
+        var x = numbers(40 * k, &generator)
+        let finite = x
+        for m in 0..<40 { for i in step..<2 * step { x[m * k + i] = [Float.infinity, -.infinity, .nan][(m + i) % 3] } }
+        for set in InstructionSet.available {
+            for (xLayout, yLayout) in layouts {
+                let y = w.product(set, x, rows: 40, xLayout: xLayout, yLayout: yLayout)
+                #expect(same(y, w.product(set, finite, rows: 40)), "\(set.testDescription)")
+            }
+            let bias = [Float](repeating: 0, count: n)
+            let row = w.vectorProduct(set, Array(x.prefix(k)), bias: bias, relu: false)
+            #expect(same(row, w.vectorProduct(set, Array(finite.prefix(k)), bias: bias, relu: false)), "\(set.testDescription)")
+        }
+    }
+
+    /// Packed weights replace the dense ones: unpacking gives them back.
+    @Test(arguments: Shape.all)
+    fileprivate func unpackingIsTheInverse(shape: Shape) {
+        var generator = SplitMix64(stream: 3100)
+        for i in 0..<60 {
+            let n = Int.random(in: 1...50, using: &generator), k = Int.random(in: 1...120, using: &generator)
+            let slice = shape.columns * Int.random(in: 1...9, using: &generator)
+            let w = SparseWeights(shape, inputs: k, outputs: n, density: [0, 0.2, 1][i % 3], slice: slice, scale: 0.5, generator: &generator)
+            let dense = GuardedBuffer([Float](repeating: 0, count: n * k)), codes = GuardedBuffer([Float](repeating: 0, count: n * k))
+            var float32 = w.float32!, int8 = w.int8!
+            ck_sparse_f32_unpack(&float32, dense.base)
+            ck_sparse_s8_unpack(&int8, codes.base)
+            #expect(zip(dense.values, w.dense).allSatisfy(==) && zip(codes.values, w.denseCodes).allSatisfy { $0 == 0.5 * Float($1) })
+            #expect(dense.guardsAreIntact && codes.guardsAreIntact)
+        }
+    }
+}
