@@ -12,7 +12,7 @@ import Testing
         static let all = [Format(bits: 8, isU7: false), Format(bits: 8, isU7: true), Format(bits: 4, isU7: false), Format(bits: 2, isU7: false)]
     }
 
-    static let everyExtreme = [ck_test_random, ck_test_lowest, ck_test_highest, ck_test_mixed]
+    static let everyExtreme = [ck_test_random, ck_test_lowest, ck_test_highest, ck_test_mixed, ck_test_aligned, ck_test_lowest_times_zero]
 
     private func check(
         _ format: Format, rows: Int, inputs: Int, outputs: Int, group: Int = 0, _ extremes: ck_test_extremes = ck_test_random,

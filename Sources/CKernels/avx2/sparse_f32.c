@@ -10,31 +10,46 @@
 
 enum { widest = 8 };
 
-// Adds the blocks of one strip to V vectors of sums; H outputs of the R from `values` on. `tile` floats lie between inputs.
-CK_INLINE void add_strip(int R, int C, int H, int V, const uint16_t *columns, const float *values, size_t blocks, const float *panel, size_t tile,
-                         float *sums, size_t stride) {
-  __m256 c[4][widest];
-  CK_UNROLL for (int h = 0; h < H; h++) CK_UNROLL for (int v = 0; v < V; v++) c[h][v] = _mm256_loadu_ps(sums + (size_t)h * stride + 8 * v);
-  for (size_t b = 0; b < blocks; b++) {
-    const float *x = panel + (size_t)columns[b] * (size_t)C * tile;
-    for (int k = 0; k < C; k++, x += tile, values += R) {
-      if (H == 1) {
-        __m256 w = _mm256_broadcast_ss(values);
-        CK_UNROLL for (int v = 0; v < V; v++) c[0][v] = _mm256_fmadd_ps(w, _mm256_loadu_ps(x + 8 * v), c[0][v]);
-      } else {
+// Where the sums of a tile are, and what they begin with: `bias` [N] or null if `is_fresh`, else what is there.
+typedef struct tile_sums {
+  float *sums;
+  size_t stride;
+  const float *bias;
+  size_t outputs;
+  int is_fresh;
+} tile_sums;
+
+CK_INLINE __m256 first_sum(const tile_sums *to, size_t n, int v) {
+  if (!to->is_fresh) return _mm256_loadu_ps(to->sums + n * to->stride + 8 * (size_t)v);
+  return _mm256_set1_ps(to->bias != NULL && n < to->outputs ? to->bias[n] : 0.0f);
+}
+
+// Adds the blocks of S strips of equal number to V vectors of sums; H outputs of the R of each from n[s] and `values` on. Block b of
+// strip s is block s · blocks + b. `tile` floats lie between inputs. Each sum is a chain of its own, whatever S and V are.
+CK_INLINE void add_strips(int R, int C, int S, int H, int V, const uint16_t *columns, const float *values, size_t blocks, const float *panel,
+                          size_t tile, const size_t *n, const tile_sums *to) {
+  __m256 c[4][4][widest];
+  CK_UNROLL for (int s = 0; s < S; s++) CK_UNROLL for (int h = 0; h < H; h++)
+      CK_UNROLL for (int v = 0; v < V; v++) c[s][h][v] = first_sum(to, n[s] + (size_t)h, v);
+  for (size_t b = 0; b < blocks; b++, values += R * C) {
+    CK_UNROLL for (int s = 0; s < S; s++) {
+      const float *weights = values + (size_t)s * blocks * (size_t)(R * C);
+      const float *x = panel + (size_t)columns[(size_t)s * blocks + b] * (size_t)C * tile;
+      for (int k = 0; k < C; k++, x += tile, weights += R) {
         __m256 a[widest];
-        CK_UNROLL for (int v = 0; v < V; v++) a[v] = _mm256_loadu_ps(x + 8 * v);
+        if (H > 1) CK_UNROLL for (int v = 0; v < V; v++) a[v] = _mm256_loadu_ps(x + 8 * v);
         CK_UNROLL for (int h = 0; h < H; h++) {
-          __m256 w = _mm256_broadcast_ss(values + h);
+          __m256 w = _mm256_broadcast_ss(weights + h);
           CK_UNROLL for (int v = 0; v < V; v++) {
-            c[h][v] = _mm256_fmadd_ps(w, a[v], c[h][v]);
-            CK_KEEP(c[h][v]);
+            c[s][h][v] = _mm256_fmadd_ps(w, H > 1 ? a[v] : _mm256_loadu_ps(x + 8 * v), c[s][h][v]);
+            CK_KEEP(c[s][h][v]);
           }
         }
       }
     }
   }
-  CK_UNROLL for (int h = 0; h < H; h++) CK_UNROLL for (int v = 0; v < V; v++) _mm256_storeu_ps(sums + (size_t)h * stride + 8 * v, c[h][v]);
+  CK_UNROLL for (int s = 0; s < S; s++) CK_UNROLL for (int h = 0; h < H; h++)
+      CK_UNROLL for (int v = 0; v < V; v++) _mm256_storeu_ps(to->sums + (n[s] + (size_t)h) * to->stride + 8 * (size_t)v, c[s][h][v]);
 }
 
 // Where the walk over a packed matrix stands.
@@ -44,27 +59,51 @@ typedef struct cursor {
   const float *value;
 } cursor;
 
-// Adds all blocks of a slice.
-CK_INLINE void add_slice(int R, int C, int V, const ck_sparse_run *run, const ck_sparse_run *end, cursor *at, const float *panel, size_t tile,
-                         float *sums, size_t stride) {
+// The next S strips, all their outputs.
+CK_INLINE void add_group(int R, int C, int S, int V, size_t blocks, cursor *at, const float *panel, size_t tile, const tile_sums *to) {
   const int H = R == 1 ? 1 : 4;
+  for (int h = 0; h < R; h += H) {
+    size_t n[4];
+    CK_UNROLL for (int s = 0; s < S; s++) n[s] = (size_t)at->strip[s] * (size_t)R + (size_t)h;
+    add_strips(R, C, S, H, V, at->column, at->value + h, blocks, panel, tile, n, to);
+  }
+  at->strip += S;
+  at->column += (size_t)S * blocks;
+  at->value += (size_t)S * blocks * (size_t)(R * C);
+}
+
+// All blocks of a slice. Copies of cursor and target are locals: through pointers, each store of a sum would make them be read again.
+CK_INLINE void walk_slice(int R, int C, int V, int is_fresh, const ck_sparse_run *run, const ck_sparse_run *end, cursor *at, const float *panel,
+                          size_t tile, const tile_sums *target) {
+  // A multiply-add takes 4 cycles and 2 start in each: 8 sums hide that, so few vectors need several strips at a time.
+  const int S = R > 1 ? (V == 1 ? 2 : 1) : V <= 2 ? 4 : V <= 6 ? 2 : 1;
+  cursor here = *at;
+  tile_sums to = *target;
+  to.is_fresh = is_fresh;
   for (; run < end; run++) {
-    size_t blocks = run->blocks;
-    for (uint32_t i = 0; i < run->strips; i++) {
-      float *strip = sums + (size_t)*at->strip++ * (size_t)R * stride;
-      for (int h = 0; h < R; h += H) add_strip(R, C, H, V, at->column, at->value + h, blocks, panel, tile, strip + (size_t)h * stride, stride);
-      at->column += blocks;
-      at->value += blocks * (size_t)(R * C);
-    }
+    size_t blocks = run->blocks, strips = run->strips, i = 0;
+    if (S > 1)
+      for (; i + (size_t)S <= strips; i += (size_t)S) add_group(R, C, S, V, blocks, &here, panel, tile, &to);
+    for (; i < strips; i++) add_group(R, C, 1, V, blocks, &here, panel, tile, &to);
+  }
+  *at = here;
+}
+
+CK_INLINE void add_slice(int R, int C, int V, const ck_sparse_run *run, const ck_sparse_run *end, cursor *at, const float *panel, size_t tile,
+                         const tile_sums *to) {
+  if (to->is_fresh) {
+    walk_slice(R, C, V, 1, run, end, at, panel, tile, to);
+  } else {
+    walk_slice(R, C, V, 0, run, end, at, panel, tile, to);
   }
 }
 
-typedef void slice_function(const ck_sparse_run *run, const ck_sparse_run *end, cursor *at, const float *panel, size_t tile, float *sums, size_t stride);
+typedef void slice_function(const ck_sparse_run *run, const ck_sparse_run *end, cursor *at, const float *panel, size_t tile, const tile_sums *to);
 
 #define SLICE(R, C, V)                                                                                                                      \
   static void slice_##R##x##C##_##V(const ck_sparse_run *run, const ck_sparse_run *end, cursor *at, const float *panel, size_t tile,        \
-                                    float *sums, size_t stride) {                                                                           \
-    add_slice(R, C, V, run, end, at, panel, tile, sums, stride);                                                                            \
+                                    const tile_sums *to) {                                                                                  \
+    add_slice(R, C, V, run, end, at, panel, tile, to);                                                                                      \
   }
 #define SINGLE(C) SLICE(1, C, 1) SLICE(1, C, 2) SLICE(1, C, 3) SLICE(1, C, 4) SLICE(1, C, 5) SLICE(1, C, 6) SLICE(1, C, 7) SLICE(1, C, 8)
 #define TALL(R, C) SLICE(R, C, 1) SLICE(R, C, 2) SLICE(R, C, 3)
@@ -83,6 +122,13 @@ static slice_function *slice_kernel(const ck_sparse_structure *w, size_t vectors
   return tall[w->block_rows == 16 ? 3 : w->block_columns == 4 ? 2 : w->block_rows == 8 ? 1 : 0][vectors - 1];
 }
 
+// Whether each strip has a block in the first slice, so that no sum needs a beginning of its own.
+static int first_slice_lists_all(const ck_sparse_structure *t) {
+  size_t listed = 0;
+  for (uint32_t run = t->run_starts[0]; run < t->run_starts[1]; run++) listed += t->runs[run].strips;
+  return listed * t->block_rows >= t->outputs;
+}
+
 size_t ck_sparse_f32_workspace_bytes__avx2(const ck_sparse_structure *w) {
   size_t tile = ck_sparse_tile(w->block_rows, 0), padded = ck_round_up(w->outputs, w->block_rows);
   // Blocks may stick out beyond K: their weights there are zero, and so is the panel.
@@ -95,6 +141,7 @@ void ck_spmm_f32_f32_block__avx2(const ck_sparse_f32 *w, const ck_sparse_input *
   size_t widest_tile = ck_sparse_tile(t->block_rows, 0), padded_inputs = ck_round_up(t->inputs, t->block_columns);
   size_t padded_outputs = ck_round_up(t->outputs, t->block_rows);
   float *packed = workspace, *own_sums = packed + padded_inputs * widest_tile;
+  int is_complete = first_slice_lists_all(t);
   for (size_t first = row_begin; first < row_end; first += widest_tile) {
     size_t count = row_end - first < widest_tile ? row_end - first : widest_tile, tile = ck_round_up(count, 8);
     const float *panel = packed;
@@ -107,11 +154,12 @@ void ck_spmm_f32_f32_block__avx2(const ck_sparse_f32 *w, const ck_sparse_input *
     int in_place = y->layout == ck_feature_major && count == tile && padded_outputs == t->outputs;
     float *sums = in_place ? y->data + first : own_sums;
     size_t stride = in_place ? y->stride : tile;
-    ck_start_tile(y, t->outputs, padded_outputs, sums, stride, tile);
+    tile_sums to = {sums, stride, y->bias, t->outputs, is_complete};
+    if (!is_complete) ck_start_tile(y, t->outputs, padded_outputs, sums, stride, tile);
     slice_function *kernel = slice_kernel(t, tile / 8);
     cursor at = {t->strips, t->columns, w->values};
-    for (size_t slice = 0; slice < t->slices; slice++)
-      kernel(t->runs + t->run_starts[slice], t->runs + t->run_starts[slice + 1], &at, panel + slice * t->slice_inputs * tile, tile, sums, stride);
+    for (size_t slice = 0; slice < t->slices; slice++, to.is_fresh = 0)
+      kernel(t->runs + t->run_starts[slice], t->runs + t->run_starts[slice + 1], &at, panel + slice * t->slice_inputs * tile, tile, &to);
     ck_finish_tile(y, t->outputs, first, count, sums, stride, tile);
   }
 }

@@ -28,21 +28,42 @@ CK_INLINE void ck_transpose8_ps(__m256 v[8]) {
   }
 }
 
-// to[r · to_stride + c] = from[c · from_stride + r], r < rows, c < columns; columns up to a multiple of 8 become zero.
+// to[r · to_stride + c] = from[c · from_stride + r] for 8 · sets values of r and 8 of c, each row of `from` read in one go.
+CK_INLINE void ck_transpose_rows(const float *from, size_t from_stride, float *to, size_t to_stride, int sets) {
+  __m256 v[2][8];
+  CK_UNROLL for (size_t i = 0; i < 8; i++)
+      CK_UNROLL for (int set = 0; set < sets; set++) v[set][i] = _mm256_loadu_ps(from + i * from_stride + 8 * (size_t)set);
+  CK_UNROLL for (int set = 0; set < sets; set++) {
+    ck_transpose8_ps(v[set]);
+    CK_UNROLL for (size_t i = 0; i < 8; i++) _mm256_storeu_ps(to + (8 * (size_t)set + i) * to_stride, v[set][i]);
+  }
+}
+
+// to[r · to_stride + c] = from[c · from_stride + r], r < rows, c < columns; columns up to a multiple of 8 become zero. Rows of X often
+// lie a multiple of 4 KB apart, all in one set of L1: a cache line (16 numbers) must be used up before it is pushed out.
 static inline void ck_transpose_block(const float *from, size_t from_stride, float *to, size_t to_stride, size_t rows, size_t columns) {
   for (size_t c = 0; c < columns; c += 8) {
     size_t r = 0;
     if (c + 8 <= columns) {
-      for (; r + 8 <= rows; r += 8) {
-        __m256 v[8];
-        CK_UNROLL for (size_t i = 0; i < 8; i++) v[i] = _mm256_loadu_ps(from + (c + i) * from_stride + r);
-        ck_transpose8_ps(v);
-        CK_UNROLL for (size_t i = 0; i < 8; i++) _mm256_storeu_ps(to + (r + i) * to_stride + c, v[i]);
-      }
+      for (; r + 16 <= rows; r += 16) ck_transpose_rows(from + c * from_stride + r, from_stride, to + r * to_stride + c, to_stride, 2);
+      for (; r + 8 <= rows; r += 8) ck_transpose_rows(from + c * from_stride + r, from_stride, to + r * to_stride + c, to_stride, 1);
     }
     for (; r < rows; r++)
       for (size_t i = 0; i < 8; i++) to[r * to_stride + c + i] = c + i < columns ? from[(c + i) * from_stride + r] : 0.0f;
   }
+}
+
+// to[0 ..< tile] = from[0 ..< count], zero behind them; nothing beyond `count` is read. A call of memcpy would cost more than the copy.
+CK_INLINE void ck_copy_row(const float *from, size_t count, size_t tile, float *to) {
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) _mm256_storeu_ps(to + i, _mm256_loadu_ps(from + i));
+  if (i < count) {
+    __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256i is_there = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count - i)), lanes);
+    _mm256_storeu_ps(to + i, _mm256_maskload_ps(from + i, is_there));
+    i += 8;
+  }
+  for (; i < tile; i += 8) _mm256_storeu_ps(to + i, _mm256_setzero_ps());
 }
 
 // panel[k][0 ..< tile] = rows first ..< first + count of X, zero behind them; tile is a multiple of 8.
@@ -54,10 +75,7 @@ static inline void ck_pack_panel(const ck_sparse_input *x, size_t inputs, size_t
       for (size_t k = 0; k < inputs; k++) memset(panel + k * tile + written, 0, (tile - written) * sizeof(float));
     return;
   }
-  for (size_t k = 0; k < inputs; k++) {
-    memcpy(panel + k * tile, x->data + k * x->stride + first, count * sizeof(float));
-    if (count < tile) memset(panel + k * tile + count, 0, (tile - count) * sizeof(float));
-  }
+  for (size_t k = 0; k < inputs; k++) ck_copy_row(x->data + k * x->stride + first, count, tile, panel + k * tile);
 }
 
 // Sets the sums of all outputs to their bias.
@@ -80,16 +98,13 @@ static inline void ck_finish_tile(const ck_sparse_output *y, size_t outputs, siz
     return;
   }
   size_t n = 0;
-  for (; n + 8 <= outputs; n += 8) {
+  for (; n + 16 <= outputs; n += 16) {  // a cache line of each row of Y, for the same reason
     size_t m = 0;
-    for (; m + 8 <= count; m += 8) {
-      __m256 v[8];
-      CK_UNROLL for (size_t i = 0; i < 8; i++) v[i] = _mm256_loadu_ps(sums + (n + i) * stride + m);
-      ck_transpose8_ps(v);
-      CK_UNROLL for (size_t i = 0; i < 8; i++) _mm256_storeu_ps(y->data + (first + m + i) * y->stride + n, v[i]);
-    }
+    for (; m + 8 <= count; m += 8)
+      CK_UNROLL for (size_t half = 0; half < 16; half += 8)
+          ck_transpose_rows(sums + (n + half) * stride + m, stride, y->data + (first + m) * y->stride + n + half, y->stride, 1);
     for (; m < count; m++)
-      for (size_t i = 0; i < 8; i++) y->data[(first + m) * y->stride + n + i] = sums[(n + i) * stride + m];
+      for (size_t i = 0; i < 16; i++) y->data[(first + m) * y->stride + n + i] = sums[(n + i) * stride + m];
   }
   for (; n < outputs; n++)
     for (size_t m = 0; m < count; m++) y->data[(first + m) * y->stride + n] = sums[n * stride + m];

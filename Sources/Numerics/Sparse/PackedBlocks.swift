@@ -19,10 +19,10 @@ internal final class PackedBlocks: Sendable {
             + sums.byteCount
     }
 
-    /// Inputs in a slice. For many rows and single weights, 32 KB of L1 hold a slice of 128 inputs × 64 rows; otherwise all of K is one
-    /// slice, so that a strip is walked through once.
+    /// Inputs in a slice. For single weights a slice of the panel should lie in L1: 128 inputs × 64 rows are 32 KB, 256 × 16 are 16 KB.
+    /// Otherwise, and for one row, all of K is one slice, so that a strip is walked through once.
     private static func sliceInputs(_ blocks: borrowing CanonicalBlocks, expectedRows: Int) -> Int {
-        if blocks.shape == .single && expectedRows >= 48 { return 128 }
+        if blocks.shape == .single && expectedRows >= 8 { return expectedRows >= 48 ? 128 : 256 }
         return min(roundUp(blocks.columns, toMultipleOf: blocks.shape.columns), Int(ck_sparse_max_slice))
     }
 

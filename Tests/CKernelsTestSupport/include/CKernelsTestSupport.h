@@ -31,10 +31,20 @@ typedef struct ck_test_gemm_case {
   uint64_t seed;
 } ck_test_gemm_case;
 
-typedef enum ck_test_extremes { ck_test_random, ck_test_lowest, ck_test_highest, ck_test_mixed } ck_test_extremes;
+// Codes: all random; or the lowest or highest weights times the highest activations; or both ends at random; or activations at the
+// end that makes output 0 largest; or the lowest weights times 0. All but the first have zero points at both ends, in turn.
+typedef enum ck_test_extremes {
+  ck_test_random,
+  ck_test_lowest,
+  ck_test_highest,
+  ck_test_mixed,
+  ck_test_aligned,
+  ck_test_lowest_times_zero,
+} ck_test_extremes;
 
 // Packs and unpacks the weights, and compares the int32, float32, uint8 and int8 outputs of the kernels of `isa`, whole and cut in four,
-// with plain loops, for the first first_rows, first_rows + row_step, … rows. Operands are random, or at the ends of their ranges.
+// with plain loops, for the first first_rows, first_rows + row_step, … rows. Nothing may be
+// written beyond the outputs and the workspace.
 // Returns 0, or the number of rows that failed (rows + 1 for unpacking).
 size_t ck_test_gemm(ck_isa isa, const ck_test_gemm_case *_Nonnull c, ck_test_extremes extremes, size_t first_rows, size_t row_step);
 
