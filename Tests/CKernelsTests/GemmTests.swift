@@ -31,14 +31,15 @@ import Testing
 
     /// All M, N, K in 1…67 on the sets with kernels of their own; debug builds take each third N with each K.
     @Test(arguments: Format.all) func everySmallSize(format: Format) {
-        let fast = InstructionSet.available.filter { $0.isa == ck_isa_avx2 }
+        let own = InstructionSet.withOwnKernels(of: "gemm_\(format.isU7 ? "u7" : "u8")_s\(format.bits)")
+        #expect(!own.isEmpty)
         for inputs in 1...67 {
             #if DEBUG
                 let outputs = stride(from: 1 + inputs % 3, through: 67, by: 3)
             #else
                 let outputs = stride(from: 1, through: 67, by: 1)
             #endif
-            for n in outputs { check(format, rows: 67, inputs: inputs, outputs: n, rowStep: 1, sets: fast) }
+            for n in outputs { check(format, rows: 67, inputs: inputs, outputs: n, rowStep: 1, sets: own) }
         }
     }
 
@@ -77,11 +78,36 @@ import Testing
         }
     }
 
+    /// block[t][r][i] = codes[r, 4·t + i], zeros for missing rows; codes beyond the padded inputs of a row are not read.
+    @Test(arguments: InstructionSet.available) func interleaving(set: InstructionSet) {
+        for (rows, padded, stride) in [(1, 32, 32), (8, 32, 33), (5, 64, 64), (7, 96, 131), (8, 160, 160)] {
+            let codes = GuardedBuffer((0..<rows * stride).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ 1) })
+            let block = GuardedBuffer<UInt8>(count: 8 * padded)
+            set.kernels.interleave_u8(codes.base, rows, stride, padded, block.base)
+            let expected = (0..<8 * padded).map { place in
+                let (t, r, i) = (place / 32, place / 4 % 8, place % 4)
+                return r < rows ? codes.values[r * stride + 4 * t + i] : 0
+            }
+            #expect(block.values == expected && block.guardsAreIntact, "\(rows) rows of \(padded) codes, stride \(stride)")
+        }
+    }
+
     @Test(arguments: Format.all) func largeOddSizes(format: Format) {
         for (rows, inputs, outputs) in [(1, 1001, 333), (2, 4097, 65), (7, 2049, 129), (33, 1023, 100), (300, 333, 49), (521, 97, 17), (1, 11008, 31)] {
             check(format, rows: rows, inputs: inputs, outputs: outputs)
             check(format, rows: rows, inputs: inputs, outputs: outputs, ck_test_mixed)
         }
+    }
+}
+
+extension InstructionSet {
+    /// The sets, other than the reference, that have a kernel of this operation; the reference where there is no other.
+    fileprivate static func withOwnKernels(of operation: String) -> [InstructionSet] {
+        var rows: UnsafePointer<ck_kernel_row>?
+        let count = ck_kernel_rows(&rows)
+        let sets = UnsafeBufferPointer(start: rows, count: count).filter { String(cString: $0.operation) == operation }.map(\.isa)
+        let fast = available.filter { $0.isa != ck_isa_portable && sets.contains($0.isa) }
+        return fast.isEmpty ? available.filter { $0.isa == ck_isa_portable } : fast
     }
 }
 

@@ -50,6 +50,53 @@ import Testing
         }
     }
 
+    /// With scales that are powers of two, the whole layer is known to the bit: codes of the activations by the documented rule in
+    /// float32, exact integer sums, one product with the scales, one sum with the bias.
+    @Test(arguments: schemes, [1, 4, 9]) func givesTheBitsOfItsRules(name: String, m: Int) throws {
+        let scheme = try QuantizationScheme(named: name)
+        var generator = SeededGenerator()
+        let (k, n) = (192, 19)
+        let groups = { if case .group(let size) = scheme.granularity { k / size } else { 0 } }()
+        let highest = Int8((1 << (scheme.bits - 1)) - 1)
+        let codes = (0..<n * k).map { _ in Int8.random(in: (scheme.bits == 8 ? -127 : -highest - 1)...highest, using: &generator) }
+        let multipliers = (0..<n * groups).map { _ in Int8.random(in: -127...127, using: &generator) }
+        let scales = (0..<n).map { Float(sign: $0 % 2 == 0 ? .plus : .minus, exponent: -8 - $0, significand: 1) }
+        let weight = try QuantizedMatrix(rows: n, columns: k, scheme: scheme, codes: codes, multipliers: multipliers, scales: scales)
+        let bias = generator.numbers(n), x = generator.matrix(m, k)
+        let most: Float = scheme.activations == .uint7 ? 127 : 255
+        for quantization in [ActivationQuantization.dynamic, .fixed(scale: 0.013, zeroPoint: 51)] {
+            let y = try QuantizedLinear(weight: weight, bias: bias, activation: .relu, inputQuantization: quantization)(x)
+            for row in 0..<m {
+                let (inputs, scale) = activations((0..<k).map { x[row, $0] }, quantization, most)
+                for output in 0..<n {
+                    var sum = 0
+                    for index in 0..<k {
+                        let multiplier = groups == 0 ? 1 : Int(multipliers[output * groups + index * groups / k])
+                        sum += inputs[index] * multiplier * Int(codes[output * k + index])
+                    }
+                    let scaled = Float(sum) * (scale * scales[output])
+                    let expected = max(scaled + bias[output], 0)
+                    #expect(y[row, output] == expected, "\(name) \(quantization) [\(row), \(output)], seed \(generator.seed)")
+                }
+            }
+        }
+    }
+
+    /// Codes of one row, less the zero point, and their scale.
+    private func activations(_ values: [Float], _ quantization: ActivationQuantization, _ highest: Float) -> (codes: [Int], scale: Float) {
+        let scale: Float, inverse: Float, zero: Float
+        switch quantization {
+        case .dynamic:
+            let low = min(values.min()!, 0), high = max(values.max()!, 0)
+            scale = (high - low) / highest
+            inverse = 1 / scale
+            zero = min(max((-low * inverse).rounded(.toNearestOrEven), 0), highest)
+        case .fixed(let fixed, let zeroPoint):
+            (scale, inverse, zero) = (fixed, 1 / fixed, Float(zeroPoint))
+        }
+        return (values.map { Int(min(max(($0 * inverse).rounded(.toNearestOrEven) + zero, 0), highest) - zero) }, scale)
+    }
+
     @Test(arguments: schemes) func isNearFloat32(name: String) throws {
         let scheme = try QuantizationScheme(named: name)
         var generator = SeededGenerator(seed: 11)
@@ -78,6 +125,18 @@ import Testing
             var y = Matrix(rows: m, columns: 50)
             layer.apply(x, into: &y, workspace: &workspace, parallelism: .serial)
             #expect(y.bits == serial.bits)
+        }
+    }
+
+    /// Large enough for threads to be at work at the same time: each needs scratch memory of its own.
+    @Test(arguments: ["w8a8", "w4a8-g32", "f16"], [4, 200]) func threadsDoNotDisturbOneAnother(name: String, m: Int) throws {
+        let linear = try Linear(weight: Matrix(rows: 256, columns: 512) { Float(($0 * 37 + $1 * 101) % 127 - 63) })
+        let layer: any LinearLayer =
+            name == "f16" ? HalfLinear(linear, format: .fp16) : try QuantizedLinear(linear, scheme: QuantizationScheme(named: name))
+        let x = Matrix(rows: m, columns: 512) { Float(($0 * 91 + $1 * 53) % 255) - 100 }
+        let serial = layer(x).bits
+        for threads in [2, 3, 7] {
+            for _ in 0..<8 { #expect(layer(x, parallelism: Parallelism(threads: threads)).bits == serial, "\(threads) threads") }
         }
     }
 
