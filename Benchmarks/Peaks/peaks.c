@@ -76,6 +76,20 @@ static double read_avx2(const void *memory, size_t bytes) {
 }
 #pragma clang attribute pop
 
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vnni"))), apply_to = function)
+static double int8_vnni(size_t repetitions) {
+  __m512i sums[chains], x = _mm512_set1_epi8(3);
+  for (int i = 0; i < chains; i++) sums[i] = _mm512_set1_epi32(i);
+  for (size_t r = 0; r < repetitions; r++) {
+    UNROLL for (int i = 0; i < chains; i++) {
+      sums[i] = _mm512_dpbusd_epi32(sums[i], x, x);
+      __asm__ volatile("" : "+v"(sums[i]));
+    }
+  }
+  return (double)repetitions * chains * 64 * 2;
+}
+#pragma clang attribute pop
+
 static int has_avx2(void) {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -119,6 +133,12 @@ static double read_plain(const void *memory, size_t bytes) {
 #endif
 
 double peak_float32_operations(size_t repetitions) { CHOOSE(float32_avx2(repetitions), float32_plain(repetitions)); }
-double peak_int8_operations(size_t repetitions) { CHOOSE(int8_avx2(repetitions), int8_plain(repetitions)); }
+double peak_int8_operations(size_t repetitions, int has_vnni) {
+#if defined(__x86_64__)
+  if (has_vnni) return int8_vnni(repetitions);
+#endif
+  (void)has_vnni;
+  CHOOSE(int8_avx2(repetitions), int8_plain(repetitions));
+}
 double peak_int8_folded_operations(size_t repetitions) { CHOOSE(int8_folded_avx2(repetitions), int8_plain(repetitions)); }
 double peak_read_bytes(const void *memory, size_t bytes) { CHOOSE(read_avx2(memory, bytes), read_plain(memory, bytes)); }

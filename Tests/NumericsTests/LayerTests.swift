@@ -128,16 +128,19 @@ import Testing
         }
     }
 
-    /// Large enough for threads to be at work at the same time: each needs scratch memory of its own.
-    @Test(arguments: ["w8a8", "w4a8-g32", "f16"], [4, 200]) func threadsDoNotDisturbOneAnother(name: String, m: Int) throws {
-        let linear = try Linear(weight: Matrix(rows: 256, columns: 512) { Float(($0 * 37 + $1 * 101) % 127 - 63) })
+    /// Large enough for two threads to be at work at the same time: each needs scratch memory of its own.
+    @Test(arguments: ["w8a8", "w4a8-g32", "f16"]) func threadsDoNotDisturbOneAnother(name: String) throws {
+        let linear = try Linear(weight: Matrix(rows: 512, columns: 1024) { Float(($0 * 37 + $1 * 101) % 127 - 63) })
         let layer: any LinearLayer =
             name == "f16" ? HalfLinear(linear, format: .fp16) : try QuantizedLinear(linear, scheme: QuantizationScheme(named: name))
-        let x = Matrix(rows: m, columns: 512) { Float(($0 * 91 + $1 * 53) % 255) - 100 }
-        let serial = layer(x).bits
-        for threads in [2, 3, 7] {
-            for _ in 0..<8 { #expect(layer(x, parallelism: Parallelism(threads: threads)).bits == serial, "\(threads) threads") }
-        }
+        let x = Matrix(rows: 600, columns: 1024) { Float(($0 * 91 + $1 * 53) % 255) - 100 }
+        let serial = layer(x)
+        // Whether threads meet is up to the system, so this goes on for a while.
+        let end = ContinuousClock.now + .milliseconds(500)
+        repeat {
+            let agrees = layer(x, parallelism: Parallelism(threads: 2)) == serial
+            try #require(agrees)
+        } while ContinuousClock.now < end
     }
 
     @Test func fixedActivationsClampAtTheirRange() throws {

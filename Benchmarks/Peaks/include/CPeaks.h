@@ -7,8 +7,9 @@
 
 // float32 multiply-adds in registers.
 double peak_float32_operations(size_t repetitions);
-// int8 products as W8 kernels need them: multiply pairs, widen to int32, add. Three instructions for 32 products.
-double peak_int8_operations(size_t repetitions);
+// int8 products as W8 kernels need them: with VNNI one instruction for 64 products, else multiply pairs, widen to int32, add: three
+// instructions for 32. has_vnni: whether the kernels in use have AVX512-VNNI.
+double peak_int8_operations(size_t repetitions, int has_vnni);
 // int8 products as W4 and W2 kernels need them: multiply pairs, add in int16, widen once in eight.
 double peak_int8_folded_operations(size_t repetitions);
 // Reads `bytes` (a multiple of 512) at `memory`, aligned to 64 bytes.
