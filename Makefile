@@ -5,7 +5,7 @@ MINILM := .cache/minilm/model.safetensors
 .PHONY: help setup bench test example minilm
 
 help:
-	@echo "make bench     what compression buys on this machine: two to three minutes (ARGS=\"gemm --help\" for more)"
+	@echo "make bench     what compression buys on this machine: about two minutes (ARGS=\"gemm --help\" for more)"
 	@echo "make test      all tests (ARGS=\"-c release\" for the exhaustive ones)"
 	@echo "make example   builds and runs Examples, a program that uses the package"
 	@echo "make minilm    fetches all-MiniLM-L6-v2 for: swift run Benchmarks model $(MINILM)"

@@ -5,7 +5,7 @@ struct Gemm: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Linear layers with quantized weights against float32 BLAS.",
         discussion: """
-            Multiplies activations X[M,K] by weights W[N,K] transposed, one linear layer on M rows, in each format and in float32 (sgemm,
+            Multiplies activations X[M,K] by weights W[N,K] transposed, one linear layer on M rows, in each format and in float32 (sgemm, \
             or sgemv for M = 1), in turn in the same process. Quantizing the activations is part of every W*A8 figure.
             GOP/s counts 2·M·K·N operations. "of limit" compares with what this machine's instructions and memory allow at most.
             """)

@@ -7,8 +7,8 @@ struct Model: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "What each format makes of the weights of a real network.",
         discussion: """
-            For each weight matrix: bytes, output error as signal-to-quantization-noise ratio, and time at batch 1 and 32, in float32, quantized
-            and pruned by magnitude; then totals. Without a file: the shipped LeNet-300-100 for Fashion-MNIST, with its accuracy on 2,000
+            For each weight matrix: bytes, output error as signal-to-quantization-noise ratio, and time at batch 1 and 32, in float32, quantized \
+            and pruned by magnitude; then totals. Without a file: the shipped LeNet-300-100 for Fashion-MNIST, with its accuracy on 2,000 \
             test images before and after. Nothing is retrained: the accuracy of pruned weights is that of one-shot pruning.
             `make minilm` fetches all-MiniLM-L6-v2, a sentence encoder, to try.
             """)

@@ -5,10 +5,10 @@ struct Sparse: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Linear layers with pruned weights against dense float32 BLAS.",
         discussion: """
-            Weights are pruned by magnitude, single weights (csr) or whole blocks of outputs × inputs, stored as float32 or int8 (-w8a8).
-            Activations and outputs are feature-major, X[K,M] → Y[N,M], the layout that consecutive sparse layers keep; -rowmajor takes
-            X[M,K] → Y[M,N] and pays two transposes. GOP/s counts 2·M·K·N operations, pruned ones too, so that figures compare with
-            dense ones. "error" compares with the pruned weights in float64. "beats float32 from" is the share of zeros from which on a
+            Weights are pruned by magnitude, single weights (csr) or whole blocks of outputs × inputs, stored as float32 or int8 (-w8a8). \
+            Activations and outputs are feature-major, X[K,M] → Y[N,M], the layout that consecutive sparse layers keep; -rowmajor takes \
+            X[M,K] → Y[M,N] and pays two transposes. GOP/s counts 2·M·K·N operations, pruned ones too, so that figures compare with \
+            dense ones. "error" compares with the pruned weights in float64. "beats float32 from" is the share of zeros from which on a \
             format is faster than dense float32, found by bisection.
             """)
 
