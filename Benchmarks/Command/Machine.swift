@@ -19,7 +19,7 @@ struct Peaks {
     init(parallelism: Parallelism, progress: Progress? = nil) {
         func operations(_ name: String, _ loop: @escaping @Sendable (Int) -> Double) -> Double {
             progress?.show(name)
-            let count = 400_000  // about a millisecond, beside which starting threads is short
+            let count = 4_000_000  // some ten milliseconds: waking a second thread may take one
             let seconds = medianSeconds([TimedCall(name: name) {
                 parallelism.forEachThread { _ in _ = loop(count) }
             }], seconds: 0.1)[0]
