@@ -142,20 +142,16 @@ static void decode_s2(const uint8_t *codes, size_t units, int8_t *panel) {
 }
 
 // 8-bit weights with the weights of unsafe pairs clamped to ±64.
-CK_INLINE __m256i safe_weights(__m256i w) {
-  __m256i pair_sums = _mm256_maddubs_epi16(_mm256_set1_epi8(1), w);
-  __m256i is_unsafe = _mm256_cmpgt_epi16(_mm256_abs_epi16(pair_sums), _mm256_set1_epi16(128));
-  __m256i clamped = _mm256_max_epi8(_mm256_min_epi8(w, _mm256_set1_epi8(64)), _mm256_set1_epi8(-64));
-  return _mm256_blendv_epi8(w, clamped, is_unsafe);
+CK_INLINE __m128i safe_weights(__m128i w) {
+  __m128i pair_sums = _mm_maddubs_epi16(_mm_set1_epi8(1), w);
+  __m128i is_unsafe = _mm_cmpgt_epi16(_mm_abs_epi16(pair_sums), _mm_set1_epi16(128));
+  __m128i clamped = _mm_max_epi8(_mm_min_epi8(w, _mm_set1_epi8(64)), _mm_set1_epi8(-64));
+  return _mm_blendv_epi8(w, clamped, is_unsafe);
 }
 
-static void decode_s8(const uint8_t *codes, size_t units, int8_t *panel) {
-  for (size_t at = 0; at < units * unit_bytes; at += 32) ck_store(panel + at, safe_weights(ck_load(codes + at)));
-}
-
-// What decode_s8 took away, for each output of the panel, in the units that the packed weights list.
-static void list_excess(const ck_gemm_weights *w, size_t panel, size_t first_fold, size_t folds, const uint8_t *codes,
-                        const int16_t (*multipliers)[2][ck_panel], excess_list *lists) {
+// Makes a copied panel safe: clamps the units that the packed weights list, and lists for each output what that took away.
+static void split_excess(const ck_gemm_weights *w, size_t panel, size_t first_fold, size_t folds, int8_t *weights,
+                         const int16_t (*multipliers)[2][ck_panel], excess_list *lists) {
   size_t blocks = (w->inputs + k_block - 1) / k_block, first_unit = first_fold % (k_block / ck_fold) * fold_units;
   const uint32_t *starts = w->unsafe_starts + (panel * blocks + first_fold * ck_fold / k_block) * ck_panel;
   for (size_t c = 0; c < ck_panel; c++, lists++) {
@@ -163,11 +159,13 @@ static void list_excess(const ck_gemm_weights *w, size_t panel, size_t first_fol
     for (uint32_t i = starts[c]; i < starts[c + 1]; i++) {
       size_t unit = w->unsafe_units[i] - first_unit;  // beyond `folds` also where it lies before the first
       if (unit >= folds * fold_units) continue;
-      int32_t weights;
-      memcpy(&weights, codes + unit * unit_bytes + c * 4, 4);
-      __m256i all = _mm256_castsi128_si256(_mm_cvtsi32_si128(weights));
+      int32_t four;
+      memcpy(&four, weights + unit * unit_bytes + c * 4, 4);
+      __m128i all = _mm_cvtsi32_si128(four), safe = safe_weights(all);
+      four = _mm_cvtsi128_si32(safe);
+      memcpy(weights + unit * unit_bytes + c * 4, &four, 4);
       lists->offsets[lists->count] = (uint32_t)(unit * block_unit_bytes);
-      lists->weights[lists->count] = _mm256_cvtsi256_si32(_mm256_sub_epi8(all, safe_weights(all)));
+      lists->weights[lists->count] = _mm_cvtsi128_si32(_mm_sub_epi8(all, safe));
       lists->multipliers[lists->count++] = (int32_t)((uint32_t)(uint16_t)multipliers[unit / fold_units][c / 8][c % 8 * 2] * 0x10001u);
     }
     if (lists->count % 2 == 1) {
@@ -246,8 +244,8 @@ CK_INLINE void add_block(weight_kind kind, const ck_gemm_weights *w, const ck_ge
   if (kind == kind_s4) decode_s4(codes, folds * fold_units, s->panel);
   if (kind == kind_s2) decode_s2(codes, folds * fold_units, s->panel);
   if (kind == kind_s8) {
-    decode_s8(codes, folds * fold_units, s->panel);
-    list_excess(w, panel, first_fold, folds, codes, (const int16_t(*)[2][ck_panel])s->multipliers, s->excesses);
+    memcpy(s->panel, codes, folds * fold_units * unit_bytes);
+    split_excess(w, panel, first_fold, folds, s->panel, (const int16_t(*)[2][ck_panel])s->multipliers, s->excesses);
   }
   if (kind == kind_u7_s8) weights = (const int8_t *)codes;
   size_t wide_folds = kind == kind_s2 && w->group % (4 * ck_fold) == 0 ? folds / 4 : 0, narrow_folds = folds - 4 * wide_folds;

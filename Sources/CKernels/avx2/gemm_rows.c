@@ -13,7 +13,7 @@
 
 #include "gemm_common.h"
 
-enum { fold_units = ck_fold / 4, unit_bytes = ck_panel * 4, k_block_folds = 32 };
+enum { fold_units = ck_fold / 4, unit_bytes = ck_panel * 4, k_block_folds = 32, single_pass_ahead = 0 };
 
 // Sums of up to 4 rows × 16 outputs; 8-bit sums lie in two lanes per output until the end.
 typedef struct workspace {
@@ -36,18 +36,19 @@ static void widen_activations(const uint8_t *x, size_t count, int16_t *wide) {
   }
 }
 
-// R rows × 4·quads outputs, from output 4·first_quad of the panel. Lanes: output c has (inputs 0, 1) and (inputs 2, 3) of a unit.
-CK_INLINE void rows_s8(int R, int quads, int first_quad, const uint8_t *codes, const int16_t *x, size_t stride, const int8_t *multipliers,
+// R rows, up to 2, × a panel. Lanes: output c has (inputs 0, 1) and (inputs 2, 3) of a unit.
+// `ahead` bytes further on are fetched into the cache.
+CK_INLINE void rows_s8(int R, size_t ahead, const uint8_t *codes, const int16_t *x, size_t stride, const int8_t *multipliers,
                        size_t folds_per_group, size_t fold_in_group, size_t folds, int32_t (*sums)[2 * ck_panel]) {
-  __m256i c[ck_few_rows][4];
-  codes += first_quad * 16;
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < quads; q++)
-      c[r][q] = multipliers ? _mm256_setzero_si256() : ck_load(sums[r] + 8 * (first_quad + q));
+  __m256i c[2][4];
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++)
+      c[r][q] = multipliers ? _mm256_setzero_si256() : ck_load(sums[r] + 8 * q);
   for (size_t fold = 0; fold < folds; fold++) {
     CK_UNROLL for (int t = 0; t < fold_units; t++) {
-      __m256i a[ck_few_rows];
+      __m256i a[2];
+      if (ahead) _mm_prefetch((const char *)(codes + t * unit_bytes + ahead), _MM_HINT_T0);
       CK_UNROLL for (int r = 0; r < R; r++) a[r] = ck_broadcast8(x + (size_t)r * stride + t * 4);
-      CK_UNROLL for (int q = 0; q < quads; q++) {
+      CK_UNROLL for (int q = 0; q < 4; q++) {
         __m256i w = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(codes + t * unit_bytes + q * 16)));
         CK_UNROLL for (int r = 0; r < R; r++) {
           c[r][q] = _mm256_add_epi32(c[r][q], _mm256_madd_epi16(a[r], w));
@@ -59,14 +60,14 @@ CK_INLINE void rows_s8(int R, int quads, int first_quad, const uint8_t *codes, c
     x += ck_fold;
     if (multipliers == NULL) continue;
     // Only groups: the sums of one fold times its multipliers (packed order of quads: 0, 2, 1, 3).
-    CK_UNROLL for (int q = 0; q < quads; q++) {
+    CK_UNROLL for (int q = 0; q < 4; q++) {
       static const int packed_place[4] = {0, 8, 4, 12};
       int32_t four;
-      memcpy(&four, multipliers + packed_place[first_quad + q], 4);
+      memcpy(&four, multipliers + packed_place[q], 4);
       __m256i m = _mm256_cvtepi8_epi32(_mm_cvtsi32_si128(four));
       m = _mm256_permutevar8x32_epi32(m, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
       CK_UNROLL for (int r = 0; r < R; r++) {
-        int32_t *sum = sums[r] + 8 * (first_quad + q);
+        int32_t *sum = sums[r] + 8 * q;
         ck_store(sum, _mm256_add_epi32(ck_load(sum), _mm256_mullo_epi32(c[r][q], m)));
         c[r][q] = _mm256_setzero_si256();
       }
@@ -77,7 +78,7 @@ CK_INLINE void rows_s8(int R, int quads, int first_quad, const uint8_t *codes, c
     }
   }
   if (multipliers != NULL) return;
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < quads; q++) ck_store(sums[r] + 8 * (first_quad + q), c[r][q]);
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) ck_store(sums[r] + 8 * q, c[r][q]);
 }
 
 // Adds the two lanes of each output.
@@ -162,14 +163,15 @@ typedef struct stretch {
   size_t folds_per_group, fold_in_group, first_fold, folds, padded_inputs;
 } stretch;
 
+// Two rows at a time: 8 accumulators are what the registers hold, and a block of codes is still in L1 for the second pass, which
+// fetches the next one. (Prefetches past the end of the codes are harmless.)
 CK_INLINE void add_s8(int R, const stretch *p, workspace *s) {
   const int16_t *x = s->activations + p->first_fold * ck_fold;
-  if (R <= 2) {
-    rows_s8(R, 4, 0, p->codes, x, p->padded_inputs, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds, s->sums);
-  } else {  // 16 accumulators would spill: half a panel at a time
-    rows_s8(R, 2, 0, p->codes, x, p->padded_inputs, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds, s->sums);
-    rows_s8(R, 2, 2, p->codes, x, p->padded_inputs, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds, s->sums);
-  }
+  int first = R < 2 ? R : 2;
+  rows_s8(first, R > 2 ? 0 : single_pass_ahead, p->codes, x, p->padded_inputs, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds, s->sums);
+  if (R > 2)
+    rows_s8(R - 2, k_block_folds * fold_units * unit_bytes, p->codes, x + 2 * p->padded_inputs, p->padded_inputs, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds,
+            s->sums + 2);
 }
 
 CK_INLINE void add_folded(int R, int bits, size_t rows, const stretch *p, workspace *s) {
