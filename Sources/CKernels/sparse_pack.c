@@ -54,7 +54,7 @@ static uint32_t count_slice(const slicer *s, size_t slice, const uint32_t *offse
 ck_sparse_sizes ck_sparse_f32_sizes(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs,
                                     const uint32_t *offsets, const uint32_t *columns, uint32_t *scratch) {
   slicer s = make_slicer(inputs, outputs, block_rows, block_columns, slice_inputs, scratch);
-  ck_sparse_sizes sizes = {s.slices, 0, 0, offsets[s.strips], offsets[s.strips] * block_rows * block_columns};
+  ck_sparse_sizes sizes = {s.slices, 0, 0, offsets[s.strips] - offsets[0], (offsets[s.strips] - offsets[0]) * block_rows * block_columns};
   for (size_t slice = 0; slice < s.slices; slice++) {
     size_t listed;
     uint32_t largest = count_slice(&s, slice, offsets, columns, &listed);

@@ -35,6 +35,27 @@ import Testing
         Parallelism(threads: threads).forEachRange(count: 0) { range in Issue.record("called for \(range)") }
     }
 
+    @Test(arguments: [1, 2, 3, 8])
+    func stagesFollowEachOther(threads: Int) {
+        let lock = NSLock()
+        nonisolated(unsafe) var visits: [(stage: Int, part: Int)] = []
+        nonisolated(unsafe) var busy: Set<Int> = []
+        let counts = [37, 0, 1, 50]
+        Parallelism(threads: threads).forEachPart(ofStages: counts) { stage, part, thread in
+            lock.withLock { #expect((0..<threads).contains(thread) && busy.insert(thread).inserted) }
+            if part % 5 == 0 { usleep(100) }
+            lock.withLock {
+                visits.append((stage, part))
+                busy.remove(thread)
+            }
+        }
+        #expect(visits.map(\.stage) == counts.enumerated().flatMap { stage, count in [Int](repeating: stage, count: count) })
+        for (stage, count) in counts.enumerated() {
+            #expect(visits.filter { $0.stage == stage }.map(\.part).sorted() == Array(0..<count))
+        }
+        Parallelism(threads: threads).forEachPart(ofStages: []) { _, _, _ in Issue.record("called without a stage") }
+    }
+
     @Test func serialStaysOnTheCallingThread() {
         let caller = pthread_self()
         nonisolated(unsafe) var ranges: [Range<Int>] = []

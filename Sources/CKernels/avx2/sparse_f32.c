@@ -135,13 +135,28 @@ size_t ck_sparse_f32_workspace_bytes__avx2(const ck_sparse_structure *w) {
   return (ck_round_up(w->inputs, w->block_columns) + padded) * tile * sizeof(float);
 }
 
-void ck_spmm_f32_f32_block__avx2(const ck_sparse_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
-                                 void *workspace) {
+// All outputs of one part for rows first ..< first + count, whose inputs are in `panel`.
+static void multiply_tile(const ck_sparse_f32 *w, const ck_sparse_output *y, size_t first, size_t count, size_t tile, const float *panel,
+                          float *own_sums) {
+  const ck_sparse_structure *t = &w->structure;
+  size_t padded_outputs = ck_round_up(t->outputs, t->block_rows);
+  int in_place = y->layout == ck_feature_major && count == tile && padded_outputs == t->outputs;
+  float *sums = in_place ? y->data + first : own_sums;
+  size_t stride = in_place ? y->stride : tile;
+  tile_sums to = {sums, stride, y->bias, t->outputs, first_slice_lists_all(t)};
+  if (!to.is_fresh) ck_start_tile(y, t->outputs, padded_outputs, sums, stride, tile);
+  slice_function *kernel = slice_kernel(t, tile / 8);
+  cursor at = {t->strips, t->columns, w->values};
+  for (size_t slice = 0; slice < t->slices; slice++, to.is_fresh = 0)
+    kernel(t->runs + t->run_starts[slice], t->runs + t->run_starts[slice + 1], &at, panel + slice * t->slice_inputs * tile, tile, &to);
+  ck_finish_tile(y, t->outputs, first, count, sums, stride, tile);
+}
+
+void ck_spmm_f32_f32_block__avx2(const ck_sparse_f32 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin,
+                                 size_t row_end, void *workspace) {
   const ck_sparse_structure *t = &w->structure;
   size_t widest_tile = ck_sparse_tile(t->block_rows, 0), padded_inputs = ck_round_up(t->inputs, t->block_columns);
-  size_t padded_outputs = ck_round_up(t->outputs, t->block_rows);
   float *packed = workspace, *own_sums = packed + padded_inputs * widest_tile;
-  int is_complete = first_slice_lists_all(t);
   for (size_t first = row_begin; first < row_end; first += widest_tile) {
     size_t count = row_end - first < widest_tile ? row_end - first : widest_tile, tile = ck_round_up(count, 8);
     const float *panel = packed;
@@ -151,16 +166,11 @@ void ck_spmm_f32_f32_block__avx2(const ck_sparse_f32 *w, const ck_sparse_input *
       ck_pack_panel(x, t->inputs, first, count, tile, packed);
       memset(packed + t->inputs * tile, 0, (padded_inputs - t->inputs) * tile * sizeof(float));
     }
-    int in_place = y->layout == ck_feature_major && count == tile && padded_outputs == t->outputs;
-    float *sums = in_place ? y->data + first : own_sums;
-    size_t stride = in_place ? y->stride : tile;
-    tile_sums to = {sums, stride, y->bias, t->outputs, is_complete};
-    if (!is_complete) ck_start_tile(y, t->outputs, padded_outputs, sums, stride, tile);
-    slice_function *kernel = slice_kernel(t, tile / 8);
-    cursor at = {t->strips, t->columns, w->values};
-    for (size_t slice = 0; slice < t->slices; slice++, to.is_fresh = 0)
-      kernel(t->runs + t->run_starts[slice], t->runs + t->run_starts[slice + 1], &at, panel + slice * t->slice_inputs * tile, tile, &to);
-    ck_finish_tile(y, t->outputs, first, count, sums, stride, tile);
+    ck_sparse_output to = *y;
+    for (size_t part = 0; part < parts; part++) {
+      multiply_tile(w + part, &to, first, count, tile, panel, own_sums);
+      to = ck_sparse_output_from(&to, w[part].structure.outputs);
+    }
   }
 }
 

@@ -205,15 +205,26 @@ size_t ck_sparse_s8_workspace_bytes__avx2(const ck_sparse_structure *w) {
   return (padded + w->outputs) * tile * sizeof(float) + padded * tile;
 }
 
-void ck_spmm_f32_u8_s8block__avx2(const ck_sparse_s8 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
-                                  void *workspace) {
+// All outputs of one part for rows first ..< first + count, whose quantized inputs are in `panel`.
+static void multiply_tile(const ck_sparse_s8 *w, const ck_sparse_output *y, size_t first, size_t count, const float scales[tile],
+                          const int32_t zeros[tile], const uint8_t *panel, float *own_sums) {
+  const ck_sparse_structure *t = &w->structure;
+  size_t width = (count + 7) / 8;
+  int in_place = y->layout == ck_feature_major && count == 8 * width;
+  destination to = {y->bias, scales, zeros, in_place ? y->data + first : own_sums, in_place ? y->stride : tile};
+  if (!lists_every_strip(t)) ck_start_tile(y, t->outputs, t->outputs, to.sums, to.stride, 8 * width);
+  strips_kernel(t, width)(w, panel, &to);
+  ck_finish_tile(y, t->outputs, first, count, to.sums, to.stride, 8 * width);
+}
+
+void ck_spmm_f32_u8_s8block__avx2(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin,
+                                  size_t row_end, void *workspace) {
   const ck_sparse_structure *t = &w->structure;
   size_t padded = ck_round_up(t->inputs, ck_round_up(t->block_columns, 4)), written = ck_round_up(t->inputs, 4);
   float *floats = workspace, *own_sums = floats + padded * tile;
   uint8_t *panel = (uint8_t *)(own_sums + t->outputs * tile);
-  int is_complete = lists_every_strip(t);
   for (size_t first = row_begin; first < row_end; first += tile) {
-    size_t count = row_end - first < tile ? row_end - first : tile, width = (count + 7) / 8;
+    size_t count = row_end - first < tile ? row_end - first : tile;
     ck_affine affines[tile];
     float scales[tile];
     int32_t zeros[tile];
@@ -224,11 +235,11 @@ void ck_spmm_f32_u8_s8block__avx2(const ck_sparse_s8 *w, const ck_sparse_input *
       scales[i] = affines[i].scale;
       zeros[i] = affines[i].zero_point;
     }
-    int in_place = y->layout == ck_feature_major && count == 8 * width;
-    destination to = {y->bias, scales, zeros, in_place ? y->data + first : own_sums, in_place ? y->stride : tile};
-    if (!is_complete) ck_start_tile(y, t->outputs, t->outputs, to.sums, to.stride, 8 * width);
-    strips_kernel(t, width)(w, panel, &to);
-    ck_finish_tile(y, t->outputs, first, count, to.sums, to.stride, 8 * width);
+    ck_sparse_output to = *y;
+    for (size_t part = 0; part < parts; part++) {
+      multiply_tile(w + part, &to, first, count, scales, zeros, panel, own_sums);
+      to = ck_sparse_output_from(&to, w[part].structure.outputs);
+    }
   }
 }
 

@@ -101,45 +101,38 @@ CK_INLINE void strip_sums(int R, int C, const float *values, const uint16_t *col
   if (R >= 8) strip_of_8s(R, C, values, columns, blocks, x, inputs, out);
 }
 
-CK_INLINE void product(int R, int C, const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y, size_t begin, size_t end) {
+CK_INLINE void product(int R, int C, const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y) {
   const ck_sparse_structure *t = &w->structure;
-  int is_whole = t->slices == 1;
-  if (!is_whole)
-    for (size_t n = 0; n < t->outputs; n++) y->data[n] = y->bias != NULL ? y->bias[n] : 0.0f;
   const uint16_t *columns = t->columns;
+  const uint32_t *strip = t->strips;
   const float *values = w->values;
-  size_t position = 0;
+  for (size_t n = 0; n < t->outputs; n++) y->data[n] = y->bias != NULL ? y->bias[n] : 0.0f;
   for (size_t slice = 0; slice < t->slices; slice++) {
+    size_t first = slice * t->slice_inputs;
     for (uint32_t run = t->run_starts[slice]; run < t->run_starts[slice + 1]; run++) {
-      size_t blocks = t->runs[run].blocks, strips = t->runs[run].strips, i = 0;
-      if (is_whole && position < begin) i = begin - position < strips ? begin - position : strips;
-      for (; i < strips && (!is_whole || position + i < end); i++) {
+      size_t blocks = t->runs[run].blocks;
+      for (size_t i = 0; i < t->runs[run].strips; i++) {
         float sums[16];
-        size_t n = t->strips[position + i] * (size_t)R, rows = t->outputs - n < (size_t)R ? t->outputs - n : (size_t)R;
-        strip_sums(R, C, values + i * blocks * (size_t)(R * C), columns + i * blocks, blocks, x + slice * t->slice_inputs,
-                   t->inputs - slice * t->slice_inputs, sums);
-        for (size_t r = 0; r < rows; r++) {
-          float start = !is_whole ? y->data[n + r] : y->bias != NULL ? y->bias[n + r] : 0.0f, sum = start + sums[r];
-          y->data[n + r] = is_whole && y->relu && sum < 0 ? 0.0f : sum;
-        }
+        size_t n = *strip++ * (size_t)R, rows = t->outputs - n < (size_t)R ? t->outputs - n : (size_t)R;
+        strip_sums(R, C, values, columns, blocks, x + first, t->inputs - first, sums);
+        for (size_t r = 0; r < rows; r++) y->data[n + r] += sums[r];
+        columns += blocks;
+        values += blocks * (size_t)(R * C);
       }
-      position += strips;
-      columns += strips * blocks;
-      values += strips * blocks * (size_t)(R * C);
     }
   }
-  if (!is_whole && y->relu)
+  if (y->relu)
     for (size_t n = 0; n < t->outputs; n++) y->data[n] = y->data[n] < 0 ? 0.0f : y->data[n];
 }
 
-void ck_spmv_f32_f32_block__avx2(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y, size_t strip_begin, size_t strip_end) {
+void ck_spmv_f32_f32_block__avx2(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y) {
   switch (w->structure.block_rows * 100 + w->structure.block_columns) {
-    case 101: product(1, 1, w, x, y, strip_begin, strip_end); break;
-    case 104: product(1, 4, w, x, y, strip_begin, strip_end); break;
-    case 401: product(4, 1, w, x, y, strip_begin, strip_end); break;
-    case 404: product(4, 4, w, x, y, strip_begin, strip_end); break;
-    case 801: product(8, 1, w, x, y, strip_begin, strip_end); break;
-    case 1616: product(16, 16, w, x, y, strip_begin, strip_end); break;
+    case 101: product(1, 1, w, x, y); break;
+    case 104: product(1, 4, w, x, y); break;
+    case 401: product(4, 1, w, x, y); break;
+    case 404: product(4, 4, w, x, y); break;
+    case 801: product(8, 1, w, x, y); break;
+    case 1616: product(16, 16, w, x, y); break;
   }
 }
 

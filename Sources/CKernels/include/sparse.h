@@ -74,7 +74,7 @@ size_t ck_sparse_collect(const float *_Nonnull dense, const uint8_t *_Nullable m
 void ck_sparse_quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets, const float *_Nonnull values,
                         float *_Nonnull scales, int8_t *_Nonnull codes);
 
-// ---- Packing. The canonical form is block-CSR: offsets[strips + 1], columns[blocks] (block columns, ascending within a strip),
+// ---- Packing. The canonical form is block-CSR: offsets[strips + 1] (from any first one on, so that a part can be packed), columns[blocks] (block columns, ascending within a strip),
 // values[blocks][R][C]. Sizes come first, so that the caller can allocate; then the arrays are filled.
 
 typedef struct ck_sparse_sizes {
@@ -134,17 +134,24 @@ static inline size_t ck_sparse_tile(size_t block_rows, int is_s8) { return is_s8
 // Bytes of scratch memory, 64-byte aligned, for one call of a kernel of either type.
 size_t ck_sparse_workspace_bytes(const ck_sparse_structure *_Nonnull w, int is_s8);
 
-// Computes all outputs of rows row_begin ..< row_end of X, row_begin a multiple of the tile. Each output is summed in the order
-// of the slices and, within a slice, of the columns, whatever the ranges.
-typedef void ck_fn_spmm_f32_f32_block(const ck_sparse_f32 *_Nonnull w, const ck_sparse_input *_Nonnull x, const ck_sparse_output *_Nonnull y,
-                                      size_t row_begin, size_t row_end, void *_Nonnull workspace);
+// The same outputs from output n on: where the next part of a matrix writes.
+static inline ck_sparse_output ck_sparse_output_from(const ck_sparse_output *_Nonnull y, size_t n) {
+  ck_sparse_output rest = *y;
+  rest.data += y->layout == ck_row_major ? n : n * y->stride;
+  if (y->bias != NULL) rest.bias = y->bias + n;
+  return rest;
+}
+
+// Computes the outputs of w[0 ..< parts], matrices over the same inputs whose outputs follow each other from y on (one matrix cut so that threads can
+// take parts), for rows row_begin ..< row_end of X, row_begin a multiple of the tile. The workspace is that of the part with the
+// most outputs. Each output is summed in the order of the slices and, within a slice, of the columns, whatever the ranges.
+typedef void ck_fn_spmm_f32_f32_block(const ck_sparse_f32 *_Nonnull w, size_t parts, const ck_sparse_input *_Nonnull x,
+                                      const ck_sparse_output *_Nonnull y, size_t row_begin, size_t row_end, void *_Nonnull workspace);
 // The same with activations quantized per row of X to 0…255 as ck_fn_quantize_rows_u8_f32 does; integer sums are exact (K ≤ 65,536):
 // Y[m, n] = x_scale[m] · scale[n] · Σ (x[m, k] − x_zero[m]) · code[n, k] + bias[n]
-typedef void ck_fn_spmm_f32_u8_s8block(const ck_sparse_s8 *_Nonnull w, const ck_sparse_input *_Nonnull x, const ck_sparse_output *_Nonnull y,
-                                       size_t row_begin, size_t row_end, void *_Nonnull workspace);
-// One row of X: y[N] = W · x[K] + bias, for listed strips strip_begin ..< strip_end of a matrix with one slice (with more
-// slices the range is ignored, all is computed). Strips that are not listed are left to the caller to set to relu(bias).
-typedef void ck_fn_spmv_f32_f32_block(const ck_sparse_f32 *_Nonnull w, const float *_Nonnull x, const ck_sparse_output *_Nonnull y,
-                                      size_t strip_begin, size_t strip_end);
+typedef void ck_fn_spmm_f32_u8_s8block(const ck_sparse_s8 *_Nonnull w, size_t parts, const ck_sparse_input *_Nonnull x,
+                                       const ck_sparse_output *_Nonnull y, size_t row_begin, size_t row_end, void *_Nonnull workspace);
+// One row of X and one part: y[N] = relu(W · x[K] + bias).
+typedef void ck_fn_spmv_f32_f32_block(const ck_sparse_f32 *_Nonnull w, const float *_Nonnull x, const ck_sparse_output *_Nonnull y);
 
 #endif

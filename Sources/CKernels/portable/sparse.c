@@ -31,37 +31,20 @@ static void multiply_row(const ck_sparse_f32 *w, const ck_sparse_input *x, const
   for (size_t n = 0; n < t->outputs; n++) *output_at(y, m, n) = relu(y, *output_at(y, m, n));
 }
 
-void ck_spmm_f32_f32_block__portable(const ck_sparse_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
-                                     void *workspace) {
+void ck_spmm_f32_f32_block__portable(const ck_sparse_f32 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y,
+                                     size_t row_begin, size_t row_end, void *workspace) {
   (void)workspace;
-  for (size_t m = row_begin; m < row_end; m++) multiply_row(w, x, y, m);
+  ck_sparse_output to = *y;
+  for (size_t part = 0; part < parts; part++) {
+    for (size_t m = row_begin; m < row_end; m++) multiply_row(w + part, x, &to, m);
+    to = ck_sparse_output_from(&to, w[part].structure.outputs);
+  }
 }
 
-// Strips outside begin ..< end keep what is there.
-void ck_spmv_f32_f32_block__portable(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y, size_t begin, size_t end) {
-  const ck_sparse_structure *t = &w->structure;
-  ck_sparse_input input = {x, 1, t->inputs, ck_row_major};
-  ck_sparse_output row = {y->data, t->outputs, ck_row_major, y->bias, y->relu};
-  if (t->slices > 1) {
-    multiply_row(w, &input, &row, 0);
-    return;
-  }
-  const uint32_t *strip = t->strips;
-  size_t position = 0, block = 0, size = t->block_rows * t->block_columns;
-  for (uint32_t run = 0; run < t->run_starts[1]; run++)
-    for (uint32_t i = 0; i < t->runs[run].strips; i++, strip++, position++, block += t->runs[run].blocks) {
-      if (position < begin || position >= end) continue;
-      for (size_t r = 0; r < t->block_rows && *strip * t->block_rows + r < t->outputs; r++) {
-        size_t n = *strip * t->block_rows + r;
-        float sum = y->bias != NULL ? y->bias[n] : 0.0f;
-        for (size_t b = block; b < block + t->runs[run].blocks; b++)
-          for (size_t c = 0; c < t->block_columns; c++) {
-            size_t k = t->columns[b] * t->block_columns + c;
-            if (k < t->inputs) sum += w->values[b * size + c * t->block_rows + r] * x[k];
-          }
-        y->data[n] = relu(y, sum);
-      }
-    }
+void ck_spmv_f32_f32_block__portable(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y) {
+  ck_sparse_input input = {x, 1, w->structure.inputs, ck_row_major};
+  ck_sparse_output row = {y->data, w->structure.outputs, ck_row_major, y->bias, y->relu};
+  multiply_row(w, &input, &row, 0);
 }
 
 // Scale, zero point and codes of row m, as ck_fn_quantize_rows_u8_f32 makes them.
@@ -101,15 +84,17 @@ static int32_t integer_sum(const ck_sparse_s8 *w, size_t n, const ck_sparse_inpu
   return sum;
 }
 
-void ck_spmm_f32_u8_s8block__portable(const ck_sparse_s8 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
-                                      void *workspace) {
+void ck_spmm_f32_u8_s8block__portable(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y,
+                                      size_t row_begin, size_t row_end, void *workspace) {
   (void)workspace;
-  for (size_t m = row_begin; m < row_end; m++) {
-    ck_affine affine = range_of_row(x, m, w->structure.inputs);
-    for (size_t n = 0; n < w->structure.outputs; n++) {
-      int32_t sum = integer_sum(w, n, x, m, affine) - affine.zero_point * w->sums[n];
-      float bias = y->bias != NULL ? y->bias[n] : 0.0f;
-      *output_at(y, m, n) = relu(y, (float)sum * (affine.scale * w->scales[n]) + bias);
+  ck_sparse_output to = *y;
+  for (size_t part = 0; part < parts; to = ck_sparse_output_from(&to, w[part++].structure.outputs))
+    for (size_t m = row_begin; m < row_end; m++) {
+      ck_affine affine = range_of_row(x, m, w[part].structure.inputs);
+      for (size_t n = 0; n < w[part].structure.outputs; n++) {
+        int32_t sum = integer_sum(w + part, n, x, m, affine) - affine.zero_point * w[part].sums[n];
+        float bias = to.bias != NULL ? to.bias[n] : 0.0f;
+        *output_at(&to, m, n) = relu(&to, (float)sum * (affine.scale * w[part].scales[n]) + bias);
+      }
     }
-  }
 }

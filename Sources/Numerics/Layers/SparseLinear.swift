@@ -76,52 +76,53 @@ public struct SparseLinear: LinearLayer {
     }
 
     private func multiplyVector(_ x: ck_sparse_input, _ y: ck_sparse_output, _ parallelism: Parallelism) {
-        // Outputs of strips without blocks, which the kernel does not visit.
-        for n in 0..<outputs {
-            let start = y.bias?[n] ?? 0
-            y.data[n] = activation == .relu ? max(start, 0) : start
-        }
         let kernel = ck_active_kernels().pointee.spmv_f32_f32_block
-        weight.withStructure { structure in
-            nonisolated(unsafe) let weights = ck_sparse_f32(structure: structure, values: weight.storage.floats.baseAddress)
-            nonisolated(unsafe) let (x, y) = (x, y)
-            // With one slice the strips are independent; with more, one thread walks through all.
-            let threads = structure.slices == 1 ? parallelism : .serial
-            threads.forEachRange(count: max(1, weight.storage.strips.count)) { strips in
-                withUnsafePointer(to: weights) { w in
-                    withUnsafePointer(to: y) { y in kernel(w, x.data, y, strips.lowerBound, strips.upperBound) }
-                }
+        let starts = weight.firstOutputs
+        nonisolated(unsafe) let (x, y) = (x, y)
+        parallelism.forEachPart(ofStages: [weight.parts.count]) { _, part, _ in
+            var weights = weight.float32Weights(weight.parts[part])
+            withUnsafePointer(to: y) { y in
+                var target = ck_sparse_output_from(y, starts[part])
+                kernel(&weights, x.data, &target)
             }
         }
     }
 
+    /// Threads take tiles of rows, and ranges of the parts of the matrix where there are too few tiles.
     private func multiplyTiles(
         _ x: ck_sparse_input, _ y: ck_sparse_output, _ workspace: inout Workspace, _ parallelism: Parallelism
     ) {
-        let kernels = ck_active_kernels().pointee
         let isInt8 = weight.values == .int8
-        let storage = weight.storage
-        weight.withStructure { structure in
-            nonisolated(unsafe) let structure = structure
-            let threadBytes = withUnsafePointer(to: structure) { roundUp(ck_sparse_workspace_bytes($0, isInt8 ? 1 : 0), toMultipleOf: 64) }
-            nonisolated(unsafe) let scratch = workspace.reserve(byteCount: threadBytes * parallelism.threads)
-            nonisolated(unsafe) let (x, y) = (x, y)
-            let parts = parallelism.ranges(count: x.rows, multiple: ck_sparse_tile(structure.block_rows, isInt8 ? 1 : 0))
-            parallelism.forEachRange(count: parts.count) { threads in
-                for thread in threads {
-                    var (x, y) = (x, y)
-                    let rows = parts[thread], space = scratch + thread * threadBytes
-                    if isInt8 {
-                        var weights = ck_sparse_s8(
-                            structure: structure, values: storage.codes.baseAddress, scales: storage.scales.baseAddress,
-                            sums: storage.sums.baseAddress)
-                        kernels.spmm_f32_u8_s8block(&weights, &x, &y, rows.lowerBound, rows.upperBound, space)
-                    } else {
-                        var weights = ck_sparse_f32(structure: structure, values: storage.floats.baseAddress)
-                        kernels.spmm_f32_f32_block(&weights, &x, &y, rows.lowerBound, rows.upperBound, space)
-                    }
-                }
+        var largest = weight.parts[0].structure(inputs: inputs, shape: weight.shape)
+        let threadBytes = roundUp(ck_sparse_workspace_bytes(&largest, isInt8 ? 1 : 0), toMultipleOf: 64)
+        nonisolated(unsafe) let scratch = workspace.reserve(byteCount: threadBytes * parallelism.threads)
+        let tiles = parallelism.parts(count: x.rows, multiple: ck_sparse_tile(weight.shape.rows, isInt8 ? 1 : 0))
+        let cuts = tiles.count >= 2 * parallelism.threads ? 1 : min(weight.parts.count, parallelism.threads)
+        let parts = Parallelism(threads: cuts).ranges(count: weight.parts.count, multiple: 1)
+        let starts = weight.firstOutputs
+        nonisolated(unsafe) let (x, y) = (x, y)
+        parallelism.forEachPart(ofStages: [tiles.count * parts.count]) { _, piece, thread in
+            let parts = parts[piece / tiles.count]
+            withUnsafePointer(to: y) { y in
+                multiply(
+                    parts, rows: tiles[piece % tiles.count], x, ck_sparse_output_from(y, starts[parts.lowerBound]),
+                    scratch + thread * threadBytes)
             }
+        }
+    }
+
+    private func multiply(
+        _ parts: Range<Int>, rows: Range<Int>, _ x: ck_sparse_input, _ y: ck_sparse_output, _ scratch: UnsafeMutableRawPointer
+    ) {
+        let kernels = ck_active_kernels().pointee
+        var (x, y) = (x, y)
+        switch weight.values {
+        case .float32:
+            let weights = weight.parts[parts].map(weight.float32Weights)
+            kernels.spmm_f32_f32_block(weights, weights.count, &x, &y, rows.lowerBound, rows.upperBound, scratch)
+        case .int8:
+            let weights = weight.parts[parts].map(weight.int8Weights)
+            kernels.spmm_f32_u8_s8block(weights, weights.count, &x, &y, rows.lowerBound, rows.upperBound, scratch)
         }
     }
 }

@@ -1,5 +1,6 @@
 internal import Dispatch
 internal import Foundation
+internal import Synchronization
 
 /// How many threads an operation may use at once. Results are the same bits for every number of threads.
 public struct Parallelism: Sendable, Hashable {
@@ -38,6 +39,11 @@ public struct Parallelism: Sendable, Hashable {
         }
     }
 
+    /// The ranges that `forEachPart` hands out one after the other: all in one for one thread, else four for each thread, so that they end together.
+    package func parts(count: Int, multiple: Int) -> [Range<Int>] {
+        threads == 1 ? self.ranges(count: count, multiple: multiple) : Parallelism(threads: 4 * threads).ranges(count: count, multiple: multiple)
+    }
+
     /// Calls `body` once for each of `ranges(count:multiple:)`, on different threads, and returns when all have ended.
     /// With one range, `body` runs on the calling thread.
     package func forEachRange(count: Int, multiple: Int = 1, _ body: @Sendable (Range<Int>) -> Void) {
@@ -50,6 +56,54 @@ public struct Parallelism: Sendable, Hashable {
             ranges.first.map(body)
         } else {
             DispatchQueue.concurrentPerform(iterations: ranges.count) { body(ranges[$0]) }
+        }
+    }
+
+    /// Calls `body(stage, part, thread)` for each part 0..<counts[stage] of each stage. No part of a stage begins before all parts of the
+    /// stage before have ended. Parts go to whichever thread is free, the calling one from the first moment, so a thread that wakes up late or
+    /// shares its core costs no more than its share; `thread` is in 0..<threads, and no two parts at a time have the same.
+    package func forEachPart(ofStages counts: [Int], _ body: @Sendable (_ stage: Int, _ part: Int, _ thread: Int) -> Void) {
+        if threads == 1 {
+            for (stage, count) in counts.enumerated() {
+                for part in 0..<count { body(stage, part, 0) }
+            }
+            return
+        }
+        let progress = counts.map { StageProgress(count: $0) }
+        DispatchQueue.concurrentPerform(iterations: min(threads, counts.max() ?? 0)) { thread in
+            for (stage, progress) in progress.enumerated() {
+                while let part = progress.claim() {
+                    body(stage, part, thread)
+                    progress.finish()
+                }
+                progress.wait()
+            }
+        }
+    }
+}
+
+/// Which parts of a stage are taken, and how many have ended.
+private final class StageProgress: Sendable {
+    private let count: Int
+    private let claimed = Atomic<Int>(0)
+    private let ended = Atomic<Int>(0)
+
+    init(count: Int) { self.count = count }
+
+    func claim() -> Int? {
+        let part = claimed.add(1, ordering: .relaxed).oldValue
+        return part < count ? part : nil
+    }
+
+    func finish() { ended.add(1, ordering: .releasing) }
+
+    /// Returns when all parts have ended. Whoever has claimed one is at work on it, so this takes no longer than a part; it spins for
+    /// some microseconds and then lets others have the core.
+    func wait() {
+        var spins = 0
+        while ended.load(ordering: .acquiring) < count {
+            spins &+= 1
+            if spins > 2_000 { sched_yield() }
         }
     }
 }

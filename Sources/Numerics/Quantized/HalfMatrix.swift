@@ -65,7 +65,9 @@ public struct HalfMatrix: Sendable {
         let columns = columns
         withCStruct { weights in
             nonisolated(unsafe) let weights = weights
-            QuantizedMatrix.split(rows: m, panels: Self.panels(rows), parallelism: parallelism) { thread, rows, panels in
+            let tiles = QuantizedMatrix.tiles(rows: m, panels: Self.panels(rows), parallelism: parallelism)
+            parallelism.forEachPart(ofStages: [tiles.count]) { _, part, thread in
+                let (rows, panels) = tiles[part]
                 withUnsafePointer(to: target) { y in
                     kernel(
                         weights, x, m, columns, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound,

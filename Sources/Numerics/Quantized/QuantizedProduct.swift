@@ -35,20 +35,25 @@ extension QuantizedMatrix {
         var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
         let codes = QuantizedActivations(rows: m, columns: columns, from: &carver)
         nonisolated(unsafe) let scratch = carver.take(UInt8.self, threadBytes * parallelism.threads)!
-        codes.fill(from: x, activations: activations, highest: scheme.activations.highest, parallelism: parallelism)
-
         let target = ck_gemm_output(
             type: output.map { $0.isSigned ? ck_output_s8 : ck_output_u8 } ?? ck_output_f32, data: y, stride: rows, bias: bias,
             relu: relu ? 1 : 0, inverse_scale: output.map { 1 / $0.scale } ?? 0, zero_point: output?.zeroPoint ?? 0)
-        let kernel = Self.kernel(scheme)
-        codes.withCStruct { x in
+        let kernel = Self.kernel(scheme), highest = scheme.activations.highest
+        let blocks = parallelism.parts(count: m, multiple: ck_row_block)
+        let tiles = Self.tiles(rows: m, panels: roundUp(rows, toMultipleOf: ck_panel) / ck_panel, parallelism: parallelism)
+        codes.withCStruct { codesOfRows in
             withCStruct { w in
-                nonisolated(unsafe) let (w, x, target) = (w, x, target)
-                let panels = roundUp(rows, toMultipleOf: ck_panel) / ck_panel
-                Self.split(rows: m, panels: panels, parallelism: parallelism) { thread, rows, panels in
+                nonisolated(unsafe) let (w, source, codesOfRows, target, codes) = (w, x, codesOfRows, target, codes)
+                parallelism.forEachPart(ofStages: [blocks.count, tiles.count]) { stage, part, thread in
+                    if stage == 0 {
+                        codes.fill(blocks[part], from: source, activations: activations, highest: highest)
+                        return
+                    }
+                    let (rows, panels) = tiles[part]
                     withUnsafePointer(to: target) { y in
                         kernel(
-                            w, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound, scratch + thread * threadBytes)
+                            w, codesOfRows, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound,
+                            scratch + thread * threadBytes)
                     }
                 }
             }
@@ -65,17 +70,12 @@ extension QuantizedMatrix {
         }
     }
 
-    /// Cuts panels (or rows, where there are fewer panels than threads) and calls `body(thread, rows, panels)` for each part.
-    package static func split(
-        rows: Int, panels: Int, parallelism: Parallelism, body: @Sendable (Int, Range<Int>, Range<Int>) -> Void
-    ) {
-        let byPanels = panels >= parallelism.threads || rows <= ck_few_rows
-        let parts = parallelism.ranges(count: byPanels ? panels : rows, multiple: byPanels ? 1 : ck_row_block)
-        parallelism.forEachRange(count: parts.count) { threads in
-            for thread in threads {
-                byPanels ? body(thread, 0..<rows, parts[thread]) : body(thread, parts[thread], 0..<panels)
-            }
+    /// The parts of a product that threads take: ranges of panels with all rows, or of rows where there are fewer panels than threads.
+    package static func tiles(rows: Int, panels: Int, parallelism: Parallelism) -> [(rows: Range<Int>, panels: Range<Int>)] {
+        if panels >= parallelism.threads || rows <= ck_few_rows {
+            return parallelism.parts(count: panels, multiple: 1).map { (0..<rows, $0) }
         }
+        return parallelism.parts(count: rows, multiple: ck_row_block).map { ($0, 0..<panels) }
     }
 }
 
@@ -105,13 +105,10 @@ internal struct QuantizedActivations {
         rowMajor = carver.take(UInt8.self, rows <= ck_few_rows ? 0 : ck_gemm_activation_bytes(rows, columns))
     }
 
-    func fill(from x: UnsafePointer<Float>, activations: ActivationQuantization, highest: Int32, parallelism: Parallelism) {
-        nonisolated(unsafe) let (x, this) = (x, self)
-        let block = ck_row_block
-        parallelism.forEachRange(count: rows, multiple: block) { range in
-            for first in stride(from: range.lowerBound, to: range.upperBound, by: block) {
-                this.fillBlock(first..<min(first + block, range.upperBound), x, activations, highest)
-            }
+    /// Quantizes a range of rows that begins at a multiple of 8.
+    func fill(_ range: Range<Int>, from x: UnsafePointer<Float>, activations: ActivationQuantization, highest: Int32) {
+        for first in stride(from: range.lowerBound, to: range.upperBound, by: ck_row_block) {
+            fillBlock(first..<min(first + ck_row_block, range.upperBound), x, activations, highest)
         }
     }
 

@@ -20,7 +20,8 @@ public struct BlockSparseMatrix: Sendable {
     public let values: SparseValues
     /// Stored blocks.
     public let blockCount: Int
-    internal let storage: PackedBlocks
+    /// Parts with the same inputs; their outputs follow each other, the first has the most.
+    internal let parts: [PackedBlocks]
 
     /// The blocks of `dense` [N, K] with the largest norms; the share `sparsity` of all blocks is left out, counted exactly.
     ///
@@ -74,14 +75,21 @@ public struct BlockSparseMatrix: Sendable {
 
     private init(_ blocks: consuming CanonicalBlocks, values: SparseValues, expectedRows: Int) throws(NumericsError) {
         (rows, columns, shape, self.values, blockCount) = (blocks.rows, blocks.columns, blocks.shape, values, blocks.blockCount)
+        var parts: [PackedBlocks] = []
         switch values {
-        case .float32: storage = PackedBlocks(packing: blocks, expectedRows: expectedRows)
+        case .float32:
+            for strips in PackedBlocks.parts(blocks, expectedRows: expectedRows) {
+                parts.append(PackedBlocks(packing: blocks, strips: strips, expectedRows: expectedRows))
+            }
         case .int8:
             guard blocks.columns <= Int(ck_sparse_max_slice) else {
                 throw .outOfRange(what: "columns of int8 sparse weights", allowed: "at most \(ck_sparse_max_slice)", found: "\(blocks.columns)")
             }
-            storage = PackedBlocks(quantizing: blocks)
+            for strips in PackedBlocks.parts(blocks, expectedRows: expectedRows) {
+                parts.append(PackedBlocks(quantizing: blocks, strips: strips))
+            }
         }
+        self.parts = parts
     }
 
     private static func check(_ dense: Matrix) throws(NumericsError) {
@@ -92,7 +100,7 @@ public struct BlockSparseMatrix: Sendable {
     }
 
     /// Bytes really held: values, columns and the lists that find them.
-    public var byteCount: Int { storage.byteCount }
+    public var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
 
     /// The share of weights that are not stored.
     public var sparsity: Double {
@@ -103,28 +111,40 @@ public struct BlockSparseMatrix: Sendable {
     public func dense() -> Matrix {
         var dense = Matrix(rows: rows, columns: columns)
         dense.withUnsafeMutableBufferPointer { elements in
-            withStructure { structure in
+            var start = elements.baseAddress!
+            for part in parts {
                 switch values {
                 case .float32:
-                    var weights = ck_sparse_f32(structure: structure, values: storage.floats.baseAddress)
-                    ck_sparse_f32_unpack(&weights, elements.baseAddress!)
+                    var weights = float32Weights(part)
+                    ck_sparse_f32_unpack(&weights, start)
                 case .int8:
-                    var weights = ck_sparse_s8(
-                        structure: structure, values: storage.codes.baseAddress, scales: storage.scales.baseAddress,
-                        sums: storage.sums.baseAddress)
-                    ck_sparse_s8_unpack(&weights, elements.baseAddress!)
+                    var weights = int8Weights(part)
+                    ck_sparse_s8_unpack(&weights, start)
                 }
+                start += part.outputs * columns
             }
         }
         return dense
     }
 
-    internal func withStructure<Result>(_ body: (ck_sparse_structure) -> Result) -> Result {
-        body(
-            ck_sparse_structure(
-                inputs: columns, outputs: rows, block_rows: shape.rows, block_columns: shape.columns, slices: storage.sliceCount,
-                slice_inputs: storage.sliceInputs, run_starts: storage.runStarts.baseAddress, runs: storage.runs.baseAddress,
-                strips: storage.strips.baseAddress, columns: storage.columns.baseAddress))
+    /// The number of outputs before each part.
+    internal var firstOutputs: [Int] {
+        var next = 0
+        return parts.map { part in
+            defer { next += part.outputs }
+            return next
+        }
+    }
+
+    // The C structures point into `part`, which has to outlive them.
+    internal func float32Weights(_ part: PackedBlocks) -> ck_sparse_f32 {
+        ck_sparse_f32(structure: part.structure(inputs: columns, shape: shape), values: part.floats.baseAddress)
+    }
+
+    internal func int8Weights(_ part: PackedBlocks) -> ck_sparse_s8 {
+        ck_sparse_s8(
+            structure: part.structure(inputs: columns, shape: shape), values: part.codes.baseAddress, scales: part.scales.baseAddress,
+            sums: part.sums.baseAddress)
     }
 }
 

@@ -1,7 +1,9 @@
 internal import CKernels
 
-/// The arrays of `ck_sparse_f32` or `ck_sparse_s8`, immutable after packing.
+/// One part of a sparse matrix, all inputs and a range of the outputs: the arrays of `ck_sparse_f32` or `ck_sparse_s8`, immutable after
+/// packing. A matrix is cut into parts so that threads can share a product of few rows.
 internal final class PackedBlocks: Sendable {
+    let outputs: Int
     let sliceCount: Int
     let sliceInputs: Int
     let runStarts: AlignedBuffer<UInt32>
@@ -26,12 +28,21 @@ internal final class PackedBlocks: Sendable {
         return min(roundUp(blocks.columns, toMultipleOf: blocks.shape.columns), Int(ck_sparse_max_slice))
     }
 
-    init(packing blocks: borrowing CanonicalBlocks, expectedRows: Int) {
-        let (n, k, shape) = (blocks.rows, blocks.columns, blocks.shape)
+    /// The strips of each part. Runs of equal strips are shorter in a part than in the whole, which costs some percent where rows are
+    /// few to a strip; with many rows threads take ranges of those instead.
+    static func parts(_ blocks: borrowing CanonicalBlocks, expectedRows: Int) -> [Range<Int>] {
+        let strips = blocks.shape.strips(outputs: blocks.rows), most = expectedRows >= 128 ? 2 : 8
+        return Parallelism(threads: max(1, min(most, strips * blocks.shape.rows / 128))).ranges(count: strips, multiple: 1)
+    }
+
+    init(packing blocks: borrowing CanonicalBlocks, strips part: Range<Int>, expectedRows: Int) {
+        let (k, shape) = (blocks.columns, blocks.shape), offsets = blocks.offsets.baseAddress + part.lowerBound
+        let n = min(part.count * shape.rows, blocks.rows - part.lowerBound * shape.rows)
+        outputs = n
         let slice = Self.sliceInputs(blocks, expectedRows: expectedRows)
         let scratch = AlignedBuffer<UInt32>(unfilledCount: ck_sparse_pack_scratch(k, n, shape.rows))
         let sizes = ck_sparse_f32_sizes(
-            k, n, shape.rows, shape.columns, slice, blocks.offsets.baseAddress, blocks.blockColumns.baseAddress, scratch.baseAddress)
+            k, n, shape.rows, shape.columns, slice, offsets, blocks.blockColumns.baseAddress, scratch.baseAddress)
         sliceCount = sizes.slices
         sliceInputs = slice
         runStarts = AlignedBuffer(unfilledCount: sizes.slices + 1)
@@ -45,20 +56,22 @@ internal final class PackedBlocks: Sendable {
         var arrays = ck_sparse_arrays(
             run_starts: runStarts.baseAddress, runs: runs.baseAddress, strips: strips.baseAddress, columns: columns.baseAddress)
         ck_sparse_f32_pack(
-            k, n, shape.rows, shape.columns, slice, blocks.offsets.baseAddress, blocks.blockColumns.baseAddress, blocks.values.baseAddress,
+            k, n, shape.rows, shape.columns, slice, offsets, blocks.blockColumns.baseAddress, blocks.values.baseAddress,
             scratch.baseAddress, &arrays, floats.baseAddress)
     }
 
     /// int8 codes with a scale per output, from the largest magnitude that it keeps.
-    init(quantizing blocks: borrowing CanonicalBlocks) {
-        let (n, k, shape) = (blocks.rows, blocks.columns, blocks.shape)
+    init(quantizing blocks: borrowing CanonicalBlocks, strips part: Range<Int>) {
+        let (k, shape) = (blocks.columns, blocks.shape), offsets = blocks.offsets.baseAddress + part.lowerBound
+        let n = min(part.count * shape.rows, blocks.rows - part.lowerBound * shape.rows)
+        outputs = n
         let canonicalCodes = AlignedBuffer<Int8>(unfilledCount: blocks.values.count)
         scales = AlignedBuffer(unfilledCount: n)
         ck_sparse_quantize(
-            n, shape.rows, shape.columns, blocks.offsets.baseAddress, blocks.values.baseAddress, scales.baseAddress, canonicalCodes.baseAddress)
+            n, shape.rows, shape.columns, offsets, blocks.values.baseAddress, scales.baseAddress, canonicalCodes.baseAddress)
         let scratch = AlignedBuffer<UInt32>(unfilledCount: ck_sparse_pack_scratch(k, n, shape.rows))
         let sizes = ck_sparse_s8_sizes(
-            k, n, shape.rows, shape.columns, blocks.offsets.baseAddress, canonicalCodes.baseAddress, scratch.baseAddress)
+            k, n, shape.rows, shape.columns, offsets, canonicalCodes.baseAddress, scratch.baseAddress)
         sliceCount = 1
         sliceInputs = roundUp(k, toMultipleOf: shape.columns)
         runStarts = AlignedBuffer(unfilledCount: sizes.slices + 1)
@@ -71,7 +84,14 @@ internal final class PackedBlocks: Sendable {
         var arrays = ck_sparse_arrays(
             run_starts: runStarts.baseAddress, runs: runs.baseAddress, strips: strips.baseAddress, columns: columns.baseAddress)
         ck_sparse_s8_pack(
-            k, n, shape.rows, shape.columns, blocks.offsets.baseAddress, blocks.blockColumns.baseAddress, canonicalCodes.baseAddress,
+            k, n, shape.rows, shape.columns, offsets, blocks.blockColumns.baseAddress, canonicalCodes.baseAddress,
             scratch.baseAddress, &arrays, codes.baseAddress, sums.baseAddress)
+    }
+
+    /// The arrays as the C structures see them; valid while the object lives.
+    func structure(inputs: Int, shape: BlockShape) -> ck_sparse_structure {
+        ck_sparse_structure(
+            inputs: inputs, outputs: outputs, block_rows: shape.rows, block_columns: shape.columns, slices: sliceCount, slice_inputs: sliceInputs,
+            run_starts: runStarts.baseAddress, runs: runs.baseAddress, strips: strips.baseAddress, columns: columns.baseAddress)
     }
 }
