@@ -22,7 +22,8 @@ enum {
   half_block = ck_row_block / 2,
 };
 
-// Weights that the dense pass left out, for one output: 4 inputs each. Lists are filled up to an even length with zeros.
+// Weights that the dense pass left out, for one output: 4 inputs each. Lists are filled up to an even
+// length, at least 2, with zeros: where K is short, most then have the same length, which branch prediction likes.
 typedef struct excess_list {
   size_t count;
   uint32_t offsets[k_block / 4];     // of the unit in a block of activations
@@ -168,7 +169,7 @@ static void split_excess(const ck_gemm_weights *w, size_t panel, size_t first_fo
       lists->weights[lists->count] = _mm_cvtsi128_si32(_mm_sub_epi8(all, safe));
       lists->multipliers[lists->count++] = (int32_t)((uint32_t)(uint16_t)multipliers[unit / fold_units][c / 8][c % 8 * 2] * 0x10001u);
     }
-    if (lists->count % 2 == 1) {
+    while (lists->count < 2 || lists->count % 2 == 1) {
       lists->offsets[lists->count] = 0;
       lists->weights[lists->count] = lists->multipliers[lists->count] = 0;
       lists->count++;
@@ -206,10 +207,12 @@ CK_INLINE void add_excess(const uint8_t *x, const excess_list *lists, int is_gro
     __m256i by_output[8];
     CK_UNROLL for (int c = 0; c < 8; c++, lists++) {
       __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
-      for (size_t i = 0; i < lists->count; i += 2) {
+      size_t i = 0;
+      do {
         even = _mm256_add_epi32(even, excess_products(x, lists, i, is_grouped));
         odd = _mm256_add_epi32(odd, excess_products(x, lists, i + 1, is_grouped));
-      }
+        i += 2;
+      } while (i < lists->count);
       by_output[c] = _mm256_add_epi32(even, odd);
     }
     transpose8(by_output);
@@ -285,6 +288,7 @@ CK_INLINE void gemm_blocks(weight_kind kind, const ck_gemm_weights *w, const ck_
           size_t count = end - fold < k_block / ck_fold ? end - fold : k_block / ck_fold;
           add_block(kind, w, x, panel, fold, count, first, last, s);
         }
+        if (segments == 1 && ck_end_only_segment(w, x, y, first, last, panel, s->sums)) continue;
         for (size_t m = first; m < last; m++)
           ck_end_segment(w, x, y, m, panel, segment, segment + 1 == segments, ck_load(s->sums[m - first]), ck_load(s->sums[m - first] + 8),
                          s->totals[m - first]);

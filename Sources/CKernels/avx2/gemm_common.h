@@ -136,4 +136,42 @@ CK_INLINE void ck_end_segment(const ck_gemm_weights *w, const ck_gemm_activation
   _mm256_store_ps(total + 8, v1);
 }
 
+CK_INLINE void ck_scaled_rows(int has_bias, int has_relu, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y,
+                              size_t first, size_t last, size_t n, int32_t (*sums)[ck_panel]) {
+  __m256i weights[2];
+  __m256 scales[2], bias[2];
+  CK_UNROLL for (size_t half = 0; half < 2; half++) {
+    weights[half] = ck_load(w->sums + n + 8 * half);
+    scales[half] = _mm256_load_ps(w->scales + n + 8 * half);
+    if (has_bias) bias[half] = _mm256_loadu_ps(y->bias + n + 8 * half);
+  }
+  for (size_t m = first; m < last; m++, sums++) {
+    __m256i zero = _mm256_set1_epi32(x->zero_points[m]);
+    __m256 scale = _mm256_set1_ps(x->scales[m]);
+    CK_UNROLL for (size_t half = 0; half < 2; half++) {
+      __m256i sum = _mm256_sub_epi32(ck_load(*sums + 8 * half), _mm256_mullo_epi32(zero, weights[half]));
+      __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, scales[half]));
+      if (has_bias) v = _mm256_add_ps(v, bias[half]);
+      if (has_relu) v = _mm256_max_ps(_mm256_setzero_ps(), v);
+      _mm256_storeu_ps((float *)y->data + m * y->stride + n + 8 * half, v);
+    }
+  }
+}
+
+// Ends the only segment for rows first ..< last of a whole panel, float32 outputs: what ck_end_segment does, with all that a panel's rows share
+// read once. With few inputs this is a good part of the time. Returns 0, having done nothing, where the case is another.
+static inline int ck_end_only_segment(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t first, size_t last,
+                                      size_t panel, int32_t (*sums)[ck_panel]) {
+  size_t n = panel * ck_panel;
+  if (y->type != ck_output_f32 || w->outputs - n < ck_panel) return 0;
+  if (y->bias != NULL) {
+    if (y->relu) ck_scaled_rows(1, 1, w, x, y, first, last, n, sums);
+    else ck_scaled_rows(1, 0, w, x, y, first, last, n, sums);
+  } else {
+    if (y->relu) ck_scaled_rows(0, 1, w, x, y, first, last, n, sums);
+    else ck_scaled_rows(0, 0, w, x, y, first, last, n, sums);
+  }
+  return 1;
+}
+
 #endif

@@ -1,4 +1,4 @@
-// Integer gemm for up to 4 rows, where each weight is used so seldom that decoding it into memory would not pay: weights go
+// Integer gemm for up to 4 rows (8 bits: up to 8), where each weight is used so seldom that decoding it into memory would not pay: weights go
 // from the packed codes through registers straight into the sums. For one row the limit is the bandwidth of the codes.
 //
 //   8 bits      weights and activations widened to int16, _mm256_madd_epi16: exact for the full range. 12 vector operations
@@ -13,18 +13,18 @@
 
 #include "gemm_common.h"
 
-enum { fold_units = ck_fold / 4, unit_bytes = ck_panel * 4, k_block_folds = 32, single_pass_ahead = 0 };
+enum { most_rows = ck_row_block, fold_units = ck_fold / 4, unit_bytes = ck_panel * 4, k_block_folds = 32, single_pass_ahead = 0 };
 
-// Sums of up to 4 rows × 16 outputs; 8-bit sums lie in two lanes per output until the end.
+// Sums of up to 8 rows × 16 outputs; 8-bit sums lie in two lanes per output until the end.
 typedef struct workspace {
-  int32_t sums[ck_few_rows][2 * ck_panel];
-  float totals[ck_few_rows][ck_panel];
-  int32_t zero_points[ck_few_rows];
+  int32_t sums[most_rows][2 * ck_panel];
+  float totals[most_rows][ck_panel];
+  int32_t zero_points[most_rows];
   int16_t activations[];  // [rows][K32] int16, or int8 followed by [rows][K32/32] pairs of int16
 } workspace;
 
 size_t ck_gemm_rows_workspace_bytes__avx2(size_t inputs) {
-  return ck_round_up(sizeof(workspace) + ck_few_rows * ck_round_up(inputs, ck_fold) * sizeof(int16_t), 64);
+  return ck_round_up(sizeof(workspace) + most_rows * ck_round_up(inputs, ck_fold) * sizeof(int16_t), 64);
 }
 
 // ---- 8 bits
@@ -33,6 +33,18 @@ static void widen_activations(const uint8_t *x, size_t count, int16_t *wide) {
   for (size_t i = 0; i < count; i += 16) {
     __m256i v = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(x + i)));
     _mm256_storeu_si256((__m256i *)(wide + i), v);
+  }
+}
+
+// The same from an interleaved block of 8 rows.
+static void widen_block(const uint8_t *block, size_t count, int16_t *wide) {
+  for (size_t k = 0; k < count; k += 4, block += ck_row_block * 4) {
+    __m256i low = _mm256_cvtepu8_epi16(_mm_load_si128((const __m128i *)block));
+    __m256i high = _mm256_cvtepu8_epi16(_mm_load_si128((const __m128i *)(block + 16)));
+    int64_t rows[most_rows];
+    _mm256_storeu_si256((__m256i *)rows, low);
+    _mm256_storeu_si256((__m256i *)(rows + 4), high);
+    CK_UNROLL for (size_t r = 0; r < most_rows; r++) memcpy(wide + r * count + k, rows + r, 8);
   }
 }
 
@@ -163,15 +175,18 @@ typedef struct stretch {
   size_t folds_per_group, fold_in_group, first_fold, folds, padded_inputs;
 } stretch;
 
-// Two rows at a time: 8 accumulators are what the registers hold, and a block of codes is still in L1 for the second pass, which
-// fetches the next one. (Prefetches past the end of the codes are harmless.)
-CK_INLINE void add_s8(int R, const stretch *p, workspace *s) {
-  const int16_t *x = s->activations + p->first_fold * ck_fold;
-  int first = R < 2 ? R : 2;
-  rows_s8(first, R > 2 ? 0 : single_pass_ahead, p->codes, x, p->padded_inputs, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds, s->sums);
-  if (R > 2)
-    rows_s8(R - 2, k_block_folds * fold_units * unit_bytes, p->codes, x + 2 * p->padded_inputs, p->padded_inputs, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds,
-            s->sums + 2);
+// Two rows at a time: 8 accumulators are what the registers hold, and a block of codes is still in L1 for the passes after the first, of
+// which the last fetches the next block. (Prefetches past the end of the codes are harmless.)
+CK_INLINE void add_s8(size_t rows, const stretch *p, workspace *s) {
+  for (size_t r = 0; r < rows; r += 2) {
+    const int16_t *x = s->activations + r * p->padded_inputs + p->first_fold * ck_fold;
+    size_t ahead = r > 0 && r + 2 >= rows ? k_block_folds * fold_units * unit_bytes : 0;
+    if (rows - r > 1) {
+      rows_s8(2, ahead, p->codes, x, p->padded_inputs, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds, s->sums + r);
+    } else {
+      rows_s8(1, ahead, p->codes, x, p->padded_inputs, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds, s->sums + r);
+    }
+  }
 }
 
 CK_INLINE void add_folded(int R, int bits, size_t rows, const stretch *p, workspace *s) {
@@ -191,9 +206,12 @@ CK_INLINE void add_folded(int R, int bits, size_t rows, const stretch *p, worksp
 }
 
 CK_INLINE void add_stretch(int bits, size_t rows, const stretch *p, workspace *s) {
+  if (bits == 8) {
+    add_s8(rows, p, s);
+    return;
+  }
   switch (rows * 16 + (size_t)bits) {
 #define CASE(R)                                              \
-  case R * 16 + 8: add_s8(R, p, s); break;                   \
   case R * 16 + 4: add_folded(R, 4, R, p, s); break;         \
   case R * 16 + 2: add_folded(R, 2, R, p, s); break;
     CASE(1) CASE(2) CASE(3) CASE(4)
@@ -209,7 +227,9 @@ CK_INLINE void gemm_rows(int bits, const ck_gemm_weights *w, const ck_gemm_activ
   size_t block = bits == 8 && rows > 2 ? k_block_folds : folds;  // two passes over codes want them in L1
   size_t fold_bytes = (size_t)(ck_fold * ck_panel / 8 * bits), folds_per_group = w->group / ck_fold;
   ck_gemm_activations shifted = *x;
-  if (bits == 8) {
+  if (bits == 8 && rows > ck_few_rows) {
+    widen_block(x->codes, padded, s->activations);
+  } else if (bits == 8) {
     widen_activations(x->codes, rows * padded, s->activations);
   } else {
     int8_t *signed_x = (int8_t *)s->activations;

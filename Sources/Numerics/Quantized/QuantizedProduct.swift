@@ -39,6 +39,15 @@ extension QuantizedMatrix {
             type: output.map { $0.isSigned ? ck_output_s8 : ck_output_u8 } ?? ck_output_f32, data: y, stride: rows, bias: bias,
             relu: relu ? 1 : 0, inverse_scale: output.map { 1 / $0.scale } ?? 0, zero_point: output?.zeroPoint ?? 0)
         let kernel = Self.kernel(scheme), highest = scheme.activations.highest
+        if parallelism.threads == 1 {  // nothing is cut, which matters to products of a microsecond
+            codes.fill(0..<m, from: x, activations: activations, highest: highest)
+            codes.withCStruct { x in
+                withCStruct { w in
+                    withUnsafePointer(to: target) { kernel(w, x, $0, 0, m, 0, roundUp(rows, toMultipleOf: ck_panel) / ck_panel, scratch) }
+                }
+            }
+            return
+        }
         let blocks = parallelism.parts(count: m, multiple: ck_row_block)
         let tiles = Self.tiles(rows: m, panels: roundUp(rows, toMultipleOf: ck_panel) / ck_panel, parallelism: parallelism)
         codes.withCStruct { codesOfRows in
