@@ -9,7 +9,10 @@ import Testing
         let isU7: Bool
         var testDescription: String { "w\(bits)a\(isU7 ? 7 : 8)" }
 
-        static let all = [Format(bits: 8, isU7: false), Format(bits: 8, isU7: true), Format(bits: 4, isU7: false), Format(bits: 2, isU7: false)]
+        static let all = [
+            Format(bits: 8, isU7: false), Format(bits: 8, isU7: true), Format(bits: 4, isU7: false), Format(bits: 2, isU7: false),
+            Format(bits: 1, isU7: false),
+        ]
     }
 
     static let everyExtreme = [ck_test_random, ck_test_lowest, ck_test_highest, ck_test_mixed, ck_test_aligned, ck_test_lowest_times_zero]
