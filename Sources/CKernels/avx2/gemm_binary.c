@@ -79,7 +79,7 @@ CK_INLINE void combine(wide_sums low, wide_sums high, int32_t factors, __m128i o
   out[3] = _mm_unpackhi_epi32(e1, o1);
 }
 
-CK_INLINE __m128i load4(const int32_t *p) { return _mm_load_si128((const __m128i *)p); }
+CK_INLINE void add4(int32_t *sums, __m128i v) { _mm_store_si128((__m128i *)sums, _mm_add_epi32(_mm_load_si128((const __m128i *)sums), v)); }
 
 // ---- u8 × s1
 
@@ -122,57 +122,103 @@ static void fill_byte_tables(const ck_gemm_activations *x, size_t padded, size_t
   }
 }
 
-// Sums of R rows × 16 outputs over folds first ..< first + folds of the block, times the multipliers (null: 1), added to `sums`.
-CK_INLINE void byte_tile(int R, const uint8_t *codes, size_t first, size_t folds, const int8_t *multipliers, byte_workspace *s,
-                         int32_t (*sums)[ck_panel]) {
+// Sums of bytes over one fold for row r: low and high four bits of the activations.
+CK_INLINE void look_up_fold(const byte_workspace *s, int r, size_t fold, const __m256i index[4], __m256i bytes[2]) {
+  CK_UNROLL for (int half = 0; half < 2; half++) {
+    const uint8_t(*table)[32] = s->tables[r][fold][half];
+    bytes[half] = _mm256_shuffle_epi8(ck_load(table[0]), index[0]);
+    CK_UNROLL for (int i = 1; i < 4; i++) bytes[half] = _mm256_add_epi8(bytes[half], _mm256_shuffle_epi8(ck_load(table[i]), index[i]));
+  }
+}
+
+CK_INLINE int32_t row_sum(const byte_workspace *s, int r, size_t begin, size_t end) {
+  int32_t sum = 0;
+  for (size_t fold = begin; fold < end; fold++) sum += s->row_sums[r][fold];
+  return sum;
+}
+
+// Adds R rows × 16 outputs over the first `folds` folds of the block to `sums`.
+CK_INLINE void byte_tile(int R, const uint8_t *codes, size_t folds, const byte_workspace *s, int32_t (*sums)[ck_panel]) {
   wide_sums low[byte_rows], high[byte_rows];
   CK_UNROLL for (int r = 0; r < R; r++) low[r].all = low[r].odd = high[r].all = high[r].odd = _mm256_setzero_si256();
-  for (size_t fold = first; fold < first + folds; fold++, codes += fold_bytes) {
-    __m256i index[4];
+  for (size_t fold = 0; fold < folds; fold++, codes += fold_bytes) {
+    __m256i index[4], bytes[2];
     split_codes(codes, index);
     CK_UNROLL for (int r = 0; r < R; r++) {
-      __m256i bytes[2];
-      CK_UNROLL for (int half = 0; half < 2; half++) {
-        uint8_t(*table)[32] = s->tables[r][fold][half];
-        bytes[half] = _mm256_shuffle_epi8(ck_load(table[0]), index[0]);
-        CK_UNROLL for (int i = 1; i < 4; i++) bytes[half] = _mm256_add_epi8(bytes[half], _mm256_shuffle_epi8(ck_load(table[i]), index[i]));
-      }
+      look_up_fold(s, r, fold, index, bytes);
       widen_bytes(&low[r], bytes[0]);
       widen_bytes(&high[r], bytes[1]);
     }
   }
   CK_UNROLL for (int r = 0; r < R; r++) {
-    int32_t x = 0;
-    for (size_t fold = first; fold < first + folds; fold++) x += s->row_sums[r][fold];
-    __m128i twice[4];
+    __m128i twice[4], x = _mm_set1_epi32(row_sum(s, r, 0, folds));
     combine(low[r], high[r], 2 | 32 << 16, twice);
-    CK_UNROLL for (int q = 0; q < 4; q++) {
-      static const int packed_place[4] = {0, 8, 4, 12};
-      __m128i sum = _mm_sub_epi32(twice[q], _mm_set1_epi32(x));
-      if (multipliers != NULL) {
-        int32_t four;
-        memcpy(&four, multipliers + packed_place[q], 4);
-        sum = _mm_mullo_epi32(sum, _mm_cvtepi8_epi32(_mm_cvtsi32_si128(four)));
+    CK_UNROLL for (int q = 0; q < 4; q++) add4(sums[r] + 4 * q, _mm_sub_epi32(twice[q], x));
+  }
+}
+
+// Multipliers of a panel as int16 for outputs 0, 2, …, 14 and 1, 3, …, 15.
+CK_INLINE __m256i multipliers_by_parity(const int8_t *packed) {
+  const __m128i place = _mm_setr_epi8(0, 2, 8, 10, 4, 6, 12, 14, 1, 3, 9, 11, 5, 7, 13, 15);
+  return _mm256_cvtepi8_epi16(_mm_shuffle_epi8(_mm_load_si128((const __m128i *)packed), place));
+}
+
+// The same with groups of `group_folds` folds, of which the block begins with fold `fold_in_group` of the first one. Up to 4 folds of a
+// group, 128 inputs, are summed in 16 bits: |Σ x · code| ≤ 255 · 128 = 32,640; what wraps on the way there does not matter.
+CK_INLINE void byte_tile_grouped(int R, const uint8_t *codes, size_t folds, const int8_t *multipliers, size_t group_folds, size_t fold_in_group,
+                                 const byte_workspace *s, int32_t (*sums)[ck_panel]) {
+  const __m256i high_mask = _mm256_set1_epi16(0x0ff0);
+  __m256i c[byte_rows][2];  // outputs 0, 2, 4, 6, 1, 3, 5, 7 and 8, 10, …
+  CK_UNROLL for (int r = 0; r < R; r++) c[r][0] = c[r][1] = _mm256_setzero_si256();
+  for (size_t begin = 0, end; begin < folds; begin = end) {
+    wide_sums wide[byte_rows];
+    end = begin + group_folds - fold_in_group;
+    end = end > begin + 4 ? begin + 4 : end;
+    end = end > folds ? folds : end;
+    CK_UNROLL for (int r = 0; r < R; r++) wide[r].all = wide[r].odd = _mm256_setzero_si256();
+    for (size_t fold = begin; fold < end; fold++, codes += fold_bytes) {
+      __m256i index[4], bytes[2];
+      split_codes(codes, index);
+      CK_UNROLL for (int r = 0; r < R; r++) {
+        look_up_fold(s, r, fold, index, bytes);
+        widen_bytes(&wide[r], bytes[0]);
+        wide[r].all = _mm256_add_epi16(wide[r].all, _mm256_slli_epi16(bytes[1], 4));
+        wide[r].odd = _mm256_add_epi16(wide[r].odd, _mm256_and_si256(_mm256_srli_epi16(bytes[1], 4), high_mask));
       }
-      _mm_store_si128((__m128i *)(sums[r] + 4 * q), _mm_add_epi32(load4(sums[r] + 4 * q), sum));
     }
+    __m256i m = multipliers_by_parity(multipliers);
+    CK_UNROLL for (int r = 0; r < R; r++) {
+      __m256i even = _mm256_sub_epi16(wide[r].all, _mm256_slli_epi16(wide[r].odd, 8)), odd = wide[r].odd;
+      __m256i sum = _mm256_add_epi16(_mm256_permute2x128_si256(even, odd, 0x20), _mm256_permute2x128_si256(even, odd, 0x31));
+      sum = _mm256_sub_epi16(_mm256_slli_epi16(sum, 1), _mm256_set1_epi16((int16_t)row_sum(s, r, begin, end)));
+      __m256i low = _mm256_mullo_epi16(sum, m), high = _mm256_mulhi_epi16(sum, m);
+      c[r][0] = _mm256_add_epi32(c[r][0], _mm256_unpacklo_epi16(low, high));
+      c[r][1] = _mm256_add_epi32(c[r][1], _mm256_unpackhi_epi16(low, high));
+    }
+    fold_in_group += end - begin;
+    if (fold_in_group == group_folds) {
+      fold_in_group = 0;
+      multipliers += ck_panel;
+    }
+  }
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++) {
+    __m128i even = _mm256_castsi256_si128(c[r][half]), odd = _mm256_extracti128_si256(c[r][half], 1);
+    add4(sums[r] + 8 * half, _mm_unpacklo_epi32(even, odd));
+    add4(sums[r] + 8 * half + 4, _mm_unpackhi_epi32(even, odd));
   }
 }
 
 // Adds a block of inputs to the sums of one panel.
-CK_INLINE void add_byte_block(int R, const ck_gemm_weights *w, size_t panel, size_t first_fold, size_t folds, byte_workspace *s,
+CK_INLINE void add_byte_block(int R, const ck_gemm_weights *w, size_t panel, size_t first_fold, size_t folds, const byte_workspace *s,
                               int32_t (*sums)[ck_panel]) {
   size_t all_folds = ck_round_up(w->inputs, ck_fold) / ck_fold, group_folds = w->group / ck_fold;
   const uint8_t *codes = w->codes + (panel * all_folds + first_fold) * fold_bytes;
   if (w->group == 0) {
-    byte_tile(R, codes, 0, folds, NULL, s, sums);
+    byte_tile(R, codes, folds, s, sums);
     return;
   }
-  for (size_t fold = 0; fold < folds;) {
-    size_t group = (first_fold + fold) / group_folds, end = (group + 1) * group_folds - first_fold, last = end < folds ? end : folds;
-    byte_tile(R, codes + fold * fold_bytes, fold, last - fold, w->multipliers + (panel * (w->inputs / w->group) + group) * ck_panel, s, sums);
-    fold = last;
-  }
+  const int8_t *multipliers = w->multipliers + (panel * (w->inputs / w->group) + first_fold / group_folds) * ck_panel;
+  byte_tile_grouped(R, codes, folds, multipliers, group_folds, first_fold % group_folds, s, sums);
 }
 
 static void byte_panels(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t rows,
@@ -242,8 +288,7 @@ CK_INLINE void bit_tile(int R, const uint8_t *codes, size_t folds, bit_workspace
     wide_sums none = {_mm256_setzero_si256(), _mm256_setzero_si256()};
     __m128i four[4];
     combine(wide[r], none, 1, four);
-    CK_UNROLL for (int q = 0; q < 4; q++)
-      _mm_store_si128((__m128i *)(counts[r] + 4 * q), _mm_add_epi32(load4(counts[r] + 4 * q), four[q]));
+    CK_UNROLL for (int q = 0; q < 4; q++) add4(counts[r] + 4 * q, four[q]);
   }
 }
 
