@@ -3,7 +3,7 @@
 //
 //   u8 × s1  dot = 2 · Σ_{bit = 1} x − Σ x. A sum of four uint8 does not fit in a byte, so there are two tables, of the low and of
 //            the high four bits of x: an entry is at most 4 · 15 = 60, four of them, one fold of 32 inputs, at most 240. Then bytes
-//            are added to 16-bit sums, at most 15 · 1,024 = 15,360 over a block of 1,024 inputs.
+//            are added to 16-bit sums, at most 15 · 1,024 = 15,360 over a block of 1,024 inputs (groups: see there).
 //   u1 × s1  dot = K − 2 · popcount(a xor w). An entry is the population count of four bits: the xor is in the table. Sixteen a
 //            fold and lane, 8 folds at most 128; at most 1,024 over a block.
 //
@@ -163,8 +163,20 @@ CK_INLINE __m256i multipliers_by_parity(const int8_t *packed) {
   return _mm256_cvtepi8_epi16(_mm_shuffle_epi8(_mm_load_si128((const __m128i *)packed), place));
 }
 
-// The same with groups of `group_folds` folds, of which the block begins with fold `fold_in_group` of the first one. Up to 4 folds of a
-// group, 128 inputs, are summed in 16 bits: |Σ x · code| ≤ 255 · 128 = 32,640; what wraps on the way there does not matter.
+// Adds the two lanes: outputs 0, 2, …, 14 and 1, 3, …, 15 in one vector.
+CK_INLINE __m256i by_parity(wide_sums s) {
+  __m256i even = _mm256_sub_epi16(s.all, _mm256_slli_epi16(s.odd, 8));
+  return _mm256_add_epi16(_mm256_permute2x128_si256(even, s.odd, 0x20), _mm256_permute2x128_si256(even, s.odd, 0x31));
+}
+
+// The end of the folds from `begin` on that are summed at once: up to 4 of a group, 128 inputs.
+CK_INLINE size_t chunk_end(size_t begin, size_t folds, size_t left_in_group) {
+  size_t count = left_in_group < 4 ? left_in_group : 4;
+  return count < folds - begin ? begin + count : folds;
+}
+
+// The same with groups of `group_folds` folds, of which the block begins with fold `fold_in_group` of the first one. Up to 4 folds of
+// a group, 128 inputs, are summed in 16 bits: |Σ x · code| ≤ 255 · 128 = 32,640; what wraps on the way there does not matter.
 CK_INLINE void byte_tile_grouped(int R, const uint8_t *codes, size_t folds, const int8_t *multipliers, size_t group_folds, size_t fold_in_group,
                                  const byte_workspace *s, int32_t (*sums)[ck_panel]) {
   const __m256i high_mask = _mm256_set1_epi16(0x0ff0);
@@ -172,9 +184,7 @@ CK_INLINE void byte_tile_grouped(int R, const uint8_t *codes, size_t folds, cons
   CK_UNROLL for (int r = 0; r < R; r++) c[r][0] = c[r][1] = _mm256_setzero_si256();
   for (size_t begin = 0, end; begin < folds; begin = end) {
     wide_sums wide[byte_rows];
-    end = begin + group_folds - fold_in_group;
-    end = end > begin + 4 ? begin + 4 : end;
-    end = end > folds ? folds : end;
+    end = group_folds == 1 ? begin + 1 : chunk_end(begin, folds, group_folds - fold_in_group);
     CK_UNROLL for (int r = 0; r < R; r++) wide[r].all = wide[r].odd = _mm256_setzero_si256();
     for (size_t fold = begin; fold < end; fold++, codes += fold_bytes) {
       __m256i index[4], bytes[2];
@@ -188,18 +198,15 @@ CK_INLINE void byte_tile_grouped(int R, const uint8_t *codes, size_t folds, cons
     }
     __m256i m = multipliers_by_parity(multipliers);
     CK_UNROLL for (int r = 0; r < R; r++) {
-      __m256i even = _mm256_sub_epi16(wide[r].all, _mm256_slli_epi16(wide[r].odd, 8)), odd = wide[r].odd;
-      __m256i sum = _mm256_add_epi16(_mm256_permute2x128_si256(even, odd, 0x20), _mm256_permute2x128_si256(even, odd, 0x31));
-      sum = _mm256_sub_epi16(_mm256_slli_epi16(sum, 1), _mm256_set1_epi16((int16_t)row_sum(s, r, begin, end)));
+      __m256i sum = _mm256_sub_epi16(_mm256_slli_epi16(by_parity(wide[r]), 1), _mm256_set1_epi16((int16_t)row_sum(s, r, begin, end)));
       __m256i low = _mm256_mullo_epi16(sum, m), high = _mm256_mulhi_epi16(sum, m);
       c[r][0] = _mm256_add_epi32(c[r][0], _mm256_unpacklo_epi16(low, high));
       c[r][1] = _mm256_add_epi32(c[r][1], _mm256_unpackhi_epi16(low, high));
     }
     fold_in_group += end - begin;
-    if (fold_in_group == group_folds) {
-      fold_in_group = 0;
-      multipliers += ck_panel;
-    }
+    if (fold_in_group < group_folds) continue;
+    fold_in_group = 0;
+    multipliers += ck_panel;
   }
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++) {
     __m128i even = _mm256_castsi256_si128(c[r][half]), odd = _mm256_extracti128_si256(c[r][half], 1);
@@ -218,7 +225,8 @@ CK_INLINE void add_byte_block(int R, const ck_gemm_weights *w, size_t panel, siz
     return;
   }
   const int8_t *multipliers = w->multipliers + (panel * (w->inputs / w->group) + first_fold / group_folds) * ck_panel;
-  byte_tile_grouped(R, codes, folds, multipliers, group_folds, first_fold % group_folds, s, sums);
+  if (group_folds == 1) byte_tile_grouped(R, codes, folds, multipliers, 1, 0, s, sums);  // loops over one fold disappear
+  else byte_tile_grouped(R, codes, folds, multipliers, group_folds, first_fold % group_folds, s, sums);
 }
 
 static void byte_panels(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t rows,
