@@ -42,7 +42,8 @@ struct Gemm: ParsableCommand {
 
     static func table() -> Table {
         Table([
-            ("shape", 16), ("format", 15), ("time", 10), ("GOP/s", 8), ("× float32", 9), ("of limit", 8), ("error", 9), ("weights", 9), ("packing", 9),
+            ("shape", 16), ("format", 15), ("time", 10), ("GOP/s", 8), ("× float32", 9), ("of limit", 8), ("error", 9), ("weights", 9),
+            ("packing", 9),
         ])
     }
 

@@ -102,8 +102,8 @@ import Testing
         }
         #expect(throws: NumericsError.self) {
             try QuantizedMatrix(
-                rows: 5, columns: 96, scheme: scheme, codes: codes.map { _ in scheme.bits == 8 ? -128 : scheme.codeRange.upperBound + 1 }, multipliers: multipliers,
-                scales: scales)
+                rows: 5, columns: 96, scheme: scheme, codes: codes.map { _ in scheme.bits == 8 ? -128 : scheme.codeRange.upperBound + 1 },
+                multipliers: multipliers, scales: scales)
         }
     }
 

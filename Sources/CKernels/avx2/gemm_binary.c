@@ -326,7 +326,8 @@ static void bit_panels(const ck_gemm_weights *w, const ck_bit_activations *x, co
   for (size_t panel = panel_begin; panel < panel_end; panel++)
     for (size_t r = 0; r < rows; r++) {
       const int32_t *counts = s->counts[panel - panel_begin][r];
-      __m256i s0 = _mm256_sub_epi32(inputs, _mm256_slli_epi32(ck_load(counts), 1)), s1 = _mm256_sub_epi32(inputs, _mm256_slli_epi32(ck_load(counts + 8), 1));
+      __m256i s0 = _mm256_sub_epi32(inputs, _mm256_slli_epi32(ck_load(counts), 1));
+      __m256i s1 = _mm256_sub_epi32(inputs, _mm256_slli_epi32(ck_load(counts + 8), 1));
       ck_finish_integers(w, &scaled, y, m + r, panel, s0, s1, NULL);
     }
 }

@@ -11,8 +11,9 @@
 //   2 bits  64 bytes hold units t … t + 3 in bit pairs from the lowest, stored as code + 2; ternary codes −1…1 too
 //   1 bit   64 bytes hold 16 outputs × 32 inputs: bit k % 8 of byte 16 · (k / 8) + c is set where the code is 1. Four inputs of an
 //           output are four neighbouring bits, the index of a table lookup
-// K is padded to a multiple of 32 with zero codes (1 bit: with clear bits, whose activations are 0), N to a multiple of 16. Multipliers of a group and panel are 16 bytes in
-// the output order 0–3, 8–11, 4–7, 12–15, which one sign extension and two unpacks turn into pairs of int16.
+// K is padded to a multiple of 32 with zero codes (1 bit: with clear bits, whose activations are 0), N to a multiple of 16.
+// Multipliers of a group and panel are 16 bytes in the output order 0–3, 8–11, 4–7, 12–15, which one sign extension and two unpacks
+// turn into pairs of int16.
 #ifndef CK_GEMM_H
 #define CK_GEMM_H
 
@@ -147,7 +148,8 @@ typedef struct ck_bit_activations {
 
 // Fills them: bits[rows][K32/8] as above, scale = mean |x| of each row, the scale of least squared error; the same bits on every
 // instruction set: eight sums, of every eighth element, added in one order. Infinite where Σ |x| leaves float32.
-typedef void ck_fn_binarize_rows_u1_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, uint8_t *_Nonnull bits, float *_Nonnull scales);
+typedef void ck_fn_binarize_rows_u1_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, uint8_t *_Nonnull bits,
+                                        float *_Nonnull scales);
 
 // Y[m, n] = x_scale[m] · scale[n] · (K − 2 · popcount(bits[m] xor bits[n])) + bias[n]: weights of 1 bit without groups (sums are not
 // read), any row_begin, else as above. s32 writes the integer.

@@ -1,9 +1,10 @@
 /// How the weights of a linear layer become integers, and how its activations do: W4A8 with groups of 32, and so on.
 ///
 /// Weights W[N, K] are symmetric (zero point 0): W[n, k] ≈ scale[n] · multiplier[n, k / group] · code[n, k], with codes of 8 bits
-/// (−127…127), 4 bits (−8…7), 2 bits (−2…1; ternary −1…1) or 1 bit (−1 and 1). Groups share the float scale of their output and have an int8 multiplier each, the
-/// two-level scale of Q4_K in llama.cpp, so that sums stay integers to the end. Activations are uint8 with a scale and a zero
-/// point per row, computed from the row unless the layer is given static ones; with 1-bit weights they may be signs instead.
+/// (−127…127), 4 bits (−8…7), 2 bits (−2…1; ternary −1…1) or 1 bit (−1 and 1).
+/// Groups share the float scale of their output and have an int8 multiplier each, the two-level scale of Q4_K in llama.cpp, so that
+/// sums stay integers to the end. Activations are uint8 with a scale and a zero point per row, computed from the row unless the layer is
+/// given static ones; with 1-bit weights they may be signs instead.
 ///
 /// Ternary and binary weights take the scale with the least squared error: for signs the mean magnitude (XNOR-Net, Rastegari 2016), for
 /// −1, 0, 1 the mean of the largest t magnitudes, with the best t of all. They are meant for networks trained with them.
@@ -49,7 +50,8 @@ public struct QuantizationScheme: Sendable, Hashable {
     /// A scheme of the given widths.
     ///
     /// - Throws: `NumericsError.outOfRange` for other bits than 8, 4, 2, 1, for A7 with fewer than 8 bits (where it gains nothing), for
-    ///   signs with more than one bit or with groups, for ternary weights with other than 2 bits; `NumericsError.notDivisible` or `.outOfRange` for a group that is not a positive multiple of 32.
+    ///   signs with more than one bit or with groups, for ternary weights with other than 2 bits;
+    ///   `NumericsError.notDivisible` or `.outOfRange` for a group that is not a positive multiple of 32.
     public init(
         bits: Int, granularity: Granularity, activations: Activations = .uint8, isTernary: Bool = false
     ) throws(NumericsError) {
