@@ -15,7 +15,7 @@ struct Gemm: ParsableCommand {
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Shapes: M rows, K inputs, N outputs.", valueName: "MxKxN"))
     var shapes = Gemm.defaultShapes
 
-    @Option(parsing: .upToNextOption, help: "Formats: f16, bf16, w8a8, w8a7, w4a8-g32, w2a8-channel, …")
+    @Option(parsing: .upToNextOption, help: "Formats: f16, bf16, w8a8, w8a7, w4a8-g32, w2a8-channel, ternary-channel, w1a8-channel, w1a1-channel, …")
     var formats: [String] = []
 
     static let defaultShapes = [
@@ -42,7 +42,8 @@ struct Gemm: ParsableCommand {
 
     static func table() -> Table {
         Table([
-            ("shape", 16), ("format", 12), ("time", 10), ("GOP/s", 8), ("× float32", 9), ("of limit", 8), ("error", 9), ("weights", 9), ("packing", 9),
+            ("shape", 16), ("format", 15), ("time", 10), ("GOP/s", 8), ("× float32", 9), ("of limit", 8), ("error", 9), ("weights", 9),
+            ("packing", 9),
         ])
     }
 

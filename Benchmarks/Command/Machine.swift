@@ -11,6 +11,8 @@ struct Peaks {
     let int8: Double
     /// int8 products summed in int16 and widened once in eight (W4, W2).
     let int8Folded: Double
+    /// Sums of four 1-bit products looked up and added as bytes (W1).
+    let lookup: Double
     /// Bytes per second that can be read from a buffer of the given size, by size.
     private let readBandwidths: [(bytes: Int, bandwidth: Double)]
 
@@ -29,6 +31,7 @@ struct Peaks {
         let hasVNNI: Int32 = ck_active_kernels().pointee.isa == ck_isa_avx512 ? 1 : 0
         int8 = operations("int8 peak") { peak_int8_operations($0, hasVNNI) }
         int8Folded = operations("int8 peak, folded", peak_int8_folded_operations)
+        lookup = operations("lookup peak", peak_lookup_operations)
         readBandwidths = Self.bufferSizes.map { bytes in
             progress?.show("read bandwidth, \(byteText(bytes))")
             return (bytes, Self.readBandwidth(bytes: bytes, parallelism: parallelism))
@@ -66,6 +69,7 @@ struct Peaks {
             ("float32 multiply-add", float32 / 1e9, "GOP/s"),
             ("int8 products, exact", int8 / 1e9, "GOP/s"),
             ("int8 products, folded in int16", int8Folded / 1e9, "GOP/s"),
+            ("1-bit products, looked up in fours", lookup / 1e9, "GOP/s"),
         ] + readBandwidths.map { ("read, buffer of \(byteText($0.bytes))", $0.bandwidth / 1e9, "GB/s") }
     }
 }

@@ -8,6 +8,7 @@ enum WeightFormat: Hashable {
 
     static let defaults = [
         "f16", "bf16", "w8a8", "w8a7", "w4a8-g32", "w4a8-g128", "w4a8-channel", "w2a8-g128", "w2a8-channel",
+        "ternary-channel", "w1a8-channel", "w1a1-channel",
     ]
 
     init(named name: String) throws {
@@ -59,7 +60,13 @@ enum WeightFormat: Hashable {
         let operationsPerSecond =
             switch self {
             case .float32, .half: peaks.float32
-            case .quantized(let scheme): scheme.bits == 8 ? peaks.int8 : peaks.int8Folded
+            case .quantized(let scheme):
+                switch (scheme.bits, scheme.activations) {
+                case (8, _): peaks.int8
+                case (1, .sign): peaks.lookup
+                case (1, _): peaks.lookup / 2  // one table of the low, one of the high four bits of the activations
+                default: peaks.int8Folded
+                }
             }
         return max(shape.operations / operationsPerSecond, Double(weightBytes) / peaks.readBandwidth(bytes: weightBytes))
     }

@@ -64,6 +64,21 @@ static double int8_folded_avx2(size_t repetitions) {
   return (double)repetitions * sets * folds * 32 * 2;
 }
 
+static double lookup_avx2(size_t repetitions) {
+  __m256i sums[chains], table = _mm256_set1_epi8(3), index = _mm256_set1_epi8(1);
+  for (int i = 0; i < chains; i++) sums[i] = _mm256_set1_epi8((char)i);
+  for (size_t r = 0; r < repetitions; r++) {
+    UNROLL for (int i = 0; i < chains; i++) {
+      KEEP(index);
+      __m256i found = _mm256_shuffle_epi8(table, index);
+      KEEP(found);
+      sums[i] = _mm256_add_epi8(sums[i], found);
+      KEEP(sums[i]);
+    }
+  }
+  return (double)repetitions * chains * 32 * 4 * 2;
+}
+
 static double read_avx2(const void *memory, size_t bytes) {
   const __m256i *p = memory, *end = p + bytes / 32;
   __m256i sums[8];
@@ -141,4 +156,5 @@ double peak_int8_operations(size_t repetitions, int has_vnni) {
   CHOOSE(int8_avx2(repetitions), int8_plain(repetitions));
 }
 double peak_int8_folded_operations(size_t repetitions) { CHOOSE(int8_folded_avx2(repetitions), int8_plain(repetitions)); }
+double peak_lookup_operations(size_t repetitions) { CHOOSE(lookup_avx2(repetitions), int8_plain(repetitions)); }
 double peak_read_bytes(const void *memory, size_t bytes) { CHOOSE(read_avx2(memory, bytes), read_plain(memory, bytes)); }

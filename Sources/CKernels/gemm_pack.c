@@ -11,18 +11,23 @@ static size_t multiplier_place(size_t c) {
 
 // Byte and bit of the code of output c, input k in a panel.
 static size_t code_byte(int bits, size_t c, size_t k) {
+  if (bits == 1) return k / 8 * ck_panel + c;
   size_t unit = k / 4, units = 8 / (size_t)bits;
   return unit / units * 64 + 4 * c + k % 4;
 }
-static int code_shift(int bits, size_t k) { return (int)(k / 4 % (8 / (size_t)bits)) * bits; }
+static int code_shift(int bits, size_t k) { return bits == 1 ? (int)(k % 8) : (int)(k / 4 % (8 / (size_t)bits)) * bits; }
+
+// What is stored of a code, and back. No input has the code 0 of 1 bit: it stands for padding.
+static int stored(int bits, int code) { return bits == 1 ? code > 0 : bits == 8 ? code & 255 : code + (1 << (bits - 1)); }
+static int restored(int bits, int value) { return bits == 1 ? 2 * value - 1 : bits == 8 ? (int8_t)value : value - (1 << (bits - 1)); }
 
 static void pack_row(int bits, size_t inputs, size_t padded, size_t c, const int8_t *codes, uint8_t *panel) {
-  int offset = bits == 8 ? 0 : 1 << (bits - 1), mask = (1 << bits) - 1;
+  int mask = (1 << bits) - 1;
   for (size_t k = 0; k < padded; k++) {
     int code = codes != NULL && k < inputs ? codes[k] : 0;
     uint8_t *byte = panel + code_byte(bits, c, k);
     int shift = code_shift(bits, k);
-    *byte = (uint8_t)((*byte & ~(mask << shift)) | (((code + offset) & mask) << shift));
+    *byte = (uint8_t)((*byte & ~(mask << shift)) | (stored(bits, code) << shift));
   }
 }
 
@@ -71,9 +76,9 @@ void ck_gemm_unpack_row(int bits, const ck_gemm_weights *w, size_t n, int8_t *co
   size_t padded = ck_round_up(w->inputs, ck_fold), panel = n / ck_panel, c = n % ck_panel;
   size_t groups = w->group == 0 ? 0 : w->inputs / w->group;
   const uint8_t *panel_codes = w->codes + panel * (padded * ck_panel / 8 * (size_t)bits);
-  int offset = bits == 8 ? 0 : 1 << (bits - 1), mask = (1 << bits) - 1;
+  int mask = (1 << bits) - 1;
   for (size_t k = 0; k < w->inputs; k++)
-    codes[k] = (int8_t)(((panel_codes[code_byte(bits, c, k)] >> code_shift(bits, k)) & mask) - offset);
+    codes[k] = (int8_t)restored(bits, panel_codes[code_byte(bits, c, k)] >> code_shift(bits, k) & mask);
   for (size_t g = 0; g < groups; g++) multipliers[g] = w->multipliers[(panel * groups + g) * ck_panel + multiplier_place(c)];
 }
 
@@ -94,12 +99,14 @@ void ck_half_unpack_row(const ck_half_weights *w, size_t n, uint16_t *patterns) 
 size_t ck_gemm_blocks_workspace_bytes__avx2(void);
 size_t ck_gemm_rows_workspace_bytes__avx2(size_t inputs);
 size_t ck_gemm_half_workspace_bytes__avx2(void);
+size_t ck_gemm_binary_workspace_bytes__avx2(void);
 #endif
 
 size_t ck_gemm_workspace_bytes(size_t inputs) {
   size_t bytes = 64;
 #if defined(__x86_64__)
-  size_t needs[] = {ck_gemm_blocks_workspace_bytes__avx2(), ck_gemm_rows_workspace_bytes__avx2(inputs), ck_gemm_half_workspace_bytes__avx2()};
+  size_t needs[] = {ck_gemm_blocks_workspace_bytes__avx2(), ck_gemm_rows_workspace_bytes__avx2(inputs), ck_gemm_half_workspace_bytes__avx2(),
+                    ck_gemm_binary_workspace_bytes__avx2()};
   for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) bytes = needs[i] > bytes ? needs[i] : bytes;
 #else
   (void)inputs;

@@ -13,6 +13,7 @@ typedef struct code_range {
 
 static code_range range_of(int bits) {
   if (bits == 8) return (code_range){-127, 127};
+  if (bits == ck_ternary || bits == 1) return (code_range){-1, 1};
   float half = (float)(1 << (bits - 1));
   return (code_range){-half, half - 1};
 }
@@ -50,10 +51,57 @@ static float squared_error(const float *x, size_t count, float scale) {
   return sum;
 }
 
+// Sorts count ≤ 2³² keys in descending order, 11 bits at a time; `keys` has room for twice as many.
+static uint32_t *sort_descending(uint32_t *keys, size_t count) {
+  uint32_t *from = keys, *to = keys + count;
+  for (int shift = 0; shift < 32; shift += 11) {
+    size_t starts[2048] = {0}, next = 0;
+    for (size_t i = 0; i < count; i++) starts[from[i] >> shift & 2047]++;
+    for (int digit = 2047; digit >= 0; digit--) {
+      size_t found = starts[digit];
+      starts[digit] = next;
+      next += found;
+    }
+    for (size_t i = 0; i < count; i++) to[starts[from[i] >> shift & 2047]++] = from[i];
+    uint32_t *other = from;
+    from = to;
+    to = other;
+  }
+  return from;
+}
+
+// Codes −1…1 with t of them not zero have the least error where these are the t largest magnitudes and the scale is their mean,
+// Σ w² − (Σ_t |w|)² / t: the t that maximizes (Σ_t |w|)² / t. Rounding |w| / scale, ties to zero, then finds the same t weights.
+static float ternary_scale(const float *x, size_t count, uint32_t *scratch) {
+  memcpy(scratch, x, count * sizeof(float));
+  for (size_t i = 0; i < count; i++) scratch[i] &= 0x7fffffffu;  // magnitudes order as their bit patterns
+  const uint32_t *sorted = sort_descending(scratch, count);
+  double sum = 0, most = 0, best = 0;
+  for (size_t i = 0; i < count; i++) {
+    float magnitude;
+    memcpy(&magnitude, sorted + i, sizeof magnitude);
+    sum += magnitude;
+    double gain = sum * (sum / (double)(i + 1));
+    if (gain > most) {
+      most = gain;
+      best = sum / (double)(i + 1);
+    }
+  }
+  return (float)best;
+}
+
+static float mean_magnitude(const float *x, size_t count) {
+  double sum = 0;
+  for (size_t i = 0; i < count; i++) sum += fabsf(x[i]);
+  return (float)(sum / (double)count);
+}
+
 // The scale of a group. Ranges of 4 bits and less have one more code below zero than above, so the largest magnitude is mapped
 // to the lowest code, whatever its sign: the scale may be negative. With 2 bits that leaves one code on the other side, and
 // clipping the extremes pays: the scale with the least squared error of 16 is taken. Zero for a group of zeros.
-static float group_scale(const float *x, size_t count, int bits) {
+static float group_scale(const float *x, size_t count, int bits, uint32_t *scratch) {
+  if (bits == 1) return mean_magnitude(x, count);
+  if (bits == ck_ternary) return ternary_scale(x, count, scratch);
   float extreme = 0;
   for (size_t i = 0; i < count; i++) extreme = fabsf(x[i]) > fabsf(extreme) ? x[i] : extreme;
   code_range range = range_of(bits);
@@ -75,27 +123,36 @@ static float group_scale(const float *x, size_t count, int bits) {
 // The smallest usable scale: its inverse is finite.
 static float usable(float scale) { return fabsf(scale) >= 0x1p-126f ? scale : 1.0f; }
 
-float ck_gemm_channel_scale(int bits, size_t count, const float *weights) { return usable(group_scale(weights, count, bits)); }
+// Codes of 1 bit are not found by division: their scale may be zero, and is for weights of zero.
+float ck_gemm_channel_scale(int bits, size_t count, const float *weights, uint32_t *scratch) {
+  float scale = group_scale(weights, count, bits, scratch);
+  return bits == 1 ? scale : usable(scale);
+}
 
-float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *weights, float *group_scales) {
+float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *weights, float *group_scales, uint32_t *scratch) {
   float largest = 0;
   for (size_t g = 0; g < inputs / group; g++) {
-    group_scales[g] = group_scale(weights + g * group, group, bits);
+    group_scales[g] = group_scale(weights + g * group, group, bits, scratch);
     largest = fabsf(group_scales[g]) > largest ? fabsf(group_scales[g]) : largest;
   }
-  return usable(largest / 127.0f);
+  float scale = usable(largest / 127.0f);
+  return bits == 1 && largest < scale ? 0 : scale;  // codes that are never 0 must not stand for ±1 there
 }
 
 void ck_gemm_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
   for (size_t g = 0; g < groups; g++) {
     // Away from zero, so that the extreme of the group is not clipped; at least 1.
-    float magnitude = fminf(fmaxf(ceilf(fabsf(group_scales[g] / scale)), 1.0f), 127.0f);
+    float magnitude = scale == 0 ? 1.0f : fminf(fmaxf(ceilf(fabsf(group_scales[g] / scale)), 1.0f), 127.0f);
     multipliers[g] = (int8_t)(group_scales[g] < 0 ? -magnitude : magnitude);
   }
 }
 
 void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *weights, float scale, const int8_t *multipliers, int8_t *codes) {
   size_t length = group == 0 ? inputs : group;
+  if (bits == 1) {
+    for (size_t k = 0; k < inputs; k++) codes[k] = weights[k] >= 0 ? 1 : -1;
+    return;
+  }
   code_range range = range_of(bits);
   for (size_t first = 0; first < inputs; first += length) {
     float inverse_scale = 1.0f / (group == 0 ? scale : scale * (float)multipliers[first / length]);

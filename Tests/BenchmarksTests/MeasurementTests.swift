@@ -76,7 +76,7 @@ import Testing
 
     @Test func bandwidthsAreInterpolated() {
         let peaks = Peaks(parallelism: .serial)
-        #expect(peaks.float32 > 0 && peaks.int8 > 0 && peaks.int8Folded > 0)
+        #expect(peaks.float32 > 0 && peaks.int8 > 0 && peaks.int8Folded > 0 && peaks.lookup > 0)
         for bytes in [1, 16 << 10, 100 << 10, 1 << 20, 1 << 30] { #expect(peaks.readBandwidth(bytes: bytes) > 0) }
     }
 }

@@ -26,9 +26,9 @@ static int between(uint64_t *state, int lowest, int highest) { return lowest + (
 
 static int coin(uint64_t *state) { return next(state) >> 40 & 1; }
 
-static int8_t make_code(ck_test_extremes extremes, uint64_t *state, int lowest, int highest) {
+static int8_t make_code(ck_test_extremes extremes, uint64_t *state, int lowest, int highest, int is_binary) {
   switch (extremes) {
-    case ck_test_random: return (int8_t)between(state, lowest, highest);
+    case ck_test_random: return (int8_t)(is_binary ? coin(state) * 2 - 1 : between(state, lowest, highest));
     case ck_test_highest: return (int8_t)highest;
     case ck_test_lowest:
     case ck_test_lowest_times_zero: return (int8_t)lowest;
@@ -50,9 +50,10 @@ static uint8_t make_activation(ck_test_extremes extremes, uint64_t *state, int m
 static operands make_operands(const ck_test_gemm_case *c, ck_test_extremes extremes) {
   uint64_t state = c->seed | 1;
   size_t m = c->rows, k = c->inputs, n = c->outputs, groups = c->group ? k / c->group : 0;
-  int highest = c->bits == 8 ? 127 : (1 << (c->bits - 1)) - 1, lowest = c->bits == 8 ? -127 : -highest - 1, most = c->is_u7 ? 127 : 255;
+  int highest = c->bits == 8 ? 127 : c->bits == 1 ? 1 : (1 << (c->bits - 1)) - 1, most = c->is_u7 ? 127 : 255;
+  int lowest = c->bits == 8 || c->bits == 1 ? -highest : -highest - 1;
   operands o = {allocate(n * k), allocate(n * groups), allocate(m * k), allocate(4 * m), allocate(4 * m), allocate(4 * n), allocate(4 * n)};
-  for (size_t i = 0; i < n * k; i++) o.codes[i] = make_code(extremes, &state, lowest, highest);
+  for (size_t i = 0; i < n * k; i++) o.codes[i] = make_code(extremes, &state, lowest, highest, c->bits == 1);
   for (size_t i = 0; i < n * groups; i++) {
     int multiplier = between(&state, -127, 127);
     o.multipliers[i] = (int8_t)(extremes == ck_test_random ? multiplier : extremes == ck_test_mixed ? (multiplier < 0 ? -127 : 127) : 127);
@@ -115,6 +116,7 @@ static uint8_t *pack_activations(const ck_kernels *kernels, const uint8_t *x, si
 static ck_fn_gemm_u8_s8 *kernel_of(const ck_kernels *kernels, const ck_test_gemm_case *c) {
   if (c->bits == 4) return kernels->gemm_u8_s4;
   if (c->bits == 2) return kernels->gemm_u8_s2;
+  if (c->bits == 1) return kernels->gemm_u8_s1;
   return c->is_u7 ? kernels->gemm_u7_s8 : kernels->gemm_u8_s8;
 }
 

@@ -9,7 +9,10 @@ import Testing
         let isU7: Bool
         var testDescription: String { "w\(bits)a\(isU7 ? 7 : 8)" }
 
-        static let all = [Format(bits: 8, isU7: false), Format(bits: 8, isU7: true), Format(bits: 4, isU7: false), Format(bits: 2, isU7: false)]
+        static let all = [
+            Format(bits: 8, isU7: false), Format(bits: 8, isU7: true), Format(bits: 4, isU7: false), Format(bits: 2, isU7: false),
+            Format(bits: 1, isU7: false),
+        ]
     }
 
     static let everyExtreme = [ck_test_random, ck_test_lowest, ck_test_highest, ck_test_mixed, ck_test_aligned, ck_test_lowest_times_zero]
@@ -50,9 +53,9 @@ import Testing
         }
     }
 
-    /// Extreme operands on both sides of each boundary: folds of 32 and 128 inputs, decoded blocks of 1,024.
+    /// Extreme operands on both sides of each boundary: folds of 32, 128 and 256 inputs, blocks of 1,024.
     @Test(arguments: Format.all) func extremesAroundEveryFold(format: Format) {
-        for boundary in [32, 128, 256, 1024] {
+        for boundary in [32, 128, 256, 1024, 2048] {
             for inputs in boundary - 1...boundary + 1 {
                 for extremes in Self.everyExtreme {
                     for rows in [1, 2, 3, 4, 5, 9] { check(format, rows: rows, inputs: inputs, outputs: 17, extremes) }
@@ -93,7 +96,7 @@ import Testing
     }
 
     @Test(arguments: Format.all) func largeOddSizes(format: Format) {
-        for (rows, inputs, outputs) in [(1, 1001, 333), (2, 4097, 65), (7, 2049, 129), (33, 1023, 100), (300, 333, 49), (521, 97, 17), (1, 11008, 31)] {
+        for (rows, inputs, outputs) in [(1, 1001, 333), (2, 4097, 65), (7, 2049, 129), (33, 1023, 100), (300, 333, 49), (521, 97, 17), (1, 11008, 31), (3, 65, 2100)] {
             check(format, rows: rows, inputs: inputs, outputs: outputs)
             check(format, rows: rows, inputs: inputs, outputs: outputs, ck_test_mixed)
         }
@@ -108,6 +111,65 @@ extension InstructionSet {
         let sets = UnsafeBufferPointer(start: rows, count: count).filter { String(cString: $0.operation) == operation }.map(\.isa)
         let fast = available.filter { $0.isa != ck_isa_portable && sets.contains($0.isa) }
         return fast.isEmpty ? available.filter { $0.isa == ck_isa_portable } : fast
+    }
+}
+
+/// Products of signs equal plain loops over ±1, and signs and scales of the activations their definition.
+@Suite struct BitGemmTests {
+    private func check(rows: Int, inputs: Int, outputs: Int, kinds: ClosedRange<Int32> = 0...2) {
+        for set in InstructionSet.available {
+            for kind in kinds {
+                let failed = ck_test_bit_gemm(set.isa, rows, inputs, outputs, kind, testSeed &+ UInt64(inputs * 1_000_003 + outputs))
+                #expect(failed == 0, "\(set.testDescription): \(failed) of \(rows) rows, K \(inputs), N \(outputs), kind \(kind), seed \(testSeed)")
+            }
+        }
+    }
+
+    /// Rows on both sides of tiles of 4 and blocks of 8, every number of outputs up to two panels and one.
+    @Test func everySmallSize() {
+        for inputs in [1, 2, 7, 8, 9, 17, 31, 32, 33, 63, 64, 65, 97, 333] {
+            for outputs in 1...33 {
+                for rows in 1...9 { check(rows: rows, inputs: inputs, outputs: outputs, kinds: 0...0) }
+            }
+        }
+    }
+
+    /// Both extremes, −K and K, around the folds of 256 inputs that are added as bytes, blocks of 1,024, and at the most inputs.
+    @Test func extremesAroundEveryFold() {
+        for inputs in [255, 256, 257, 511, 512, 513, 1023, 1024, 1025, 2047, 2048, 2049, Int(ck_gemm_max_inputs)] {
+            for rows in [1, 2, 3, 4, 5] { check(rows: rows, inputs: inputs, outputs: 17) }
+        }
+    }
+
+    /// More panels than share their tables.
+    @Test func manyOutputs() {
+        for (rows, inputs, outputs) in [(1, 1100, 2065), (6, 40, 4100)] { check(rows: rows, inputs: inputs, outputs: outputs) }
+    }
+
+    /// Both instruction sets give the same bits of scales; NaN is no sign of 1.
+    @Test func signsOfHardNumbers() {
+        for columns in [1, 7, 8, 9, 33] {
+            var x = (0..<columns).map { Float($0 % 3) - 1 + Float($0) * 1e-3 }
+            x[columns / 2] = .nan
+            x[0] = columns == 1 ? .nan : -0.0
+            x[columns - 1] = columns == 1 ? .nan : .infinity
+            for set in InstructionSet.available {
+                let bits = GuardedBuffer<UInt8>(count: (columns + 31) / 32 * 4), scales = GuardedBuffer<Float>(count: 1)
+                set.kernels.binarize_rows_u1_f32(x, 1, columns, columns, bits.base, scales.base)
+                for k in 0..<(columns + 31) / 32 * 32 { #expect((bits.values[k / 8] >> (k % 8) & 1 == 1) == (k < columns && x[k] >= 0)) }
+                #expect(scales.values[0].isNaN && bits.guardsAreIntact && scales.guardsAreIntact)
+            }
+        }
+        var generator = SplitMix64(stream: 43)
+        for columns in 1...67 {
+            let x = (0..<3 * columns).map { _ in Float.random(in: -2...2, using: &generator) }
+            let results = InstructionSet.available.map { set in
+                let bits = GuardedBuffer<UInt8>(count: 3 * ((columns + 31) / 32) * 4), scales = GuardedBuffer<Float>(count: 3)
+                set.kernels.binarize_rows_u1_f32(x, 3, columns, columns, bits.base, scales.base)
+                return (bits.values, scales.values.map(\.bitPattern))
+            }
+            for result in results { #expect(result == results[0], "\(columns) columns, seed \(testSeed)") }
+        }
     }
 }
 

@@ -25,6 +25,13 @@ struct SeededGenerator: RandomNumberGenerator {
         }
     }
 
+    /// Codes that `scheme` allows.
+    mutating func codes(_ scheme: QuantizationScheme, _ count: Int) -> [Int8] {
+        (0..<count).map { _ in
+            scheme.bits == 1 ? (Bool.random(using: &self) ? 1 : -1) : Int8.random(in: scheme.codeRange, using: &self)
+        }
+    }
+
     mutating func numbers(_ count: Int) -> [Float] {
         (0..<count).map { _ in Float.random(in: -1...1, using: &self) }
     }

@@ -3,14 +3,16 @@ import Testing
 
 @Suite struct QuantizationSchemeTests {
     @Test func namesReadBack() throws {
-        for name in ["w8a8", "w8a7", "w8a8-tensor", "w8a8-g32", "w8a7-g64", "w4a8-channel", "w4a8-g32", "w4a8-g128", "w2a8-channel", "w2a8-tensor", "w2a8-g96"] {
+        for name in ["w8a8", "w8a7", "w8a8-tensor", "w8a8-g32", "w8a7-g64", "w4a8-channel", "w4a8-g32", "w4a8-g128", "w2a8-channel", "w2a8-tensor", "w2a8-g96"] + [
+            "ternary-channel", "ternary-tensor", "ternary-g64", "w1a8-channel", "w1a8-tensor", "w1a8-g32", "w1a8-g128", "w1a1-channel", "w1a1-tensor",
+        ] {
             #expect(try QuantizationScheme(named: name).description == name)
         }
         #expect(try QuantizationScheme(named: "w4a8") == .w4a8)
         #expect(try QuantizationScheme(named: "w4a8-g64") == .w4a8(groupSize: 64))
     }
 
-    @Test(arguments: ["", "w8", "w4a7", "w3a8", "w8a8-", "w8a8-g", "w8a8-gx", "w8a8-row", "w8a8-g32-g32"])
+    @Test(arguments: ["", "w8", "w4a7", "w3a8", "w8a8-", "w8a8-g", "w8a8-gx", "w8a8-row", "w8a8-g32-g32", "w1a7", "w2a1", "ternarya8"])
     func unknownNames(name: String) {
         #expect { try QuantizationScheme(named: name) } throws: { if case NumericsError.unknown = $0 { true } else { false } }
     }
@@ -21,11 +23,19 @@ import Testing
         #expect(throws: NumericsError.self) { try QuantizationScheme.w4a8(groupSize: -32) }
         #expect(throws: NumericsError.self) { try QuantizationScheme(bits: 3, granularity: .channel) }
         #expect(throws: NumericsError.self) { try QuantizationScheme(bits: 4, granularity: .channel, activations: .uint7) }
+        #expect(throws: NumericsError.self) { try QuantizationScheme(bits: 8, granularity: .channel, activations: .sign) }
+        #expect(throws: NumericsError.self) { try QuantizationScheme(bits: 1, granularity: .channel, activations: .uint7) }
+        #expect(throws: NumericsError.self) { try QuantizationScheme(bits: 4, granularity: .channel, isTernary: true) }
+        #expect(throws: NumericsError.self) { try QuantizationScheme(named: "w1a1-g32") }
+        #expect(throws: NumericsError.self) { try QuantizationScheme(named: "w1a8-g48") }
     }
 }
 
 @Suite struct QuantizedMatrixTests {
-    static let schemes = ["w8a8", "w8a7", "w8a8-tensor", "w8a8-g32", "w4a8", "w4a8-g32", "w4a8-g96", "w4a8-tensor", "w2a8", "w2a8-g32"]
+    static let schemes = [
+        "w8a8", "w8a7", "w8a8-tensor", "w8a8-g32", "w4a8", "w4a8-g32", "w4a8-g96", "w4a8-tensor", "w2a8", "w2a8-g32",
+        "ternary", "ternary-g32", "w1a8", "w1a8-g96", "w1a8-tensor", "w1a1",
+    ]
 
     /// Largest distance of a weight from its code's value: half a step, or a whole one where the range has no code for the extreme
     /// on the other side (4 bits and less).
@@ -69,8 +79,7 @@ import Testing
         let scheme = try QuantizationScheme(named: name)
         var generator = SeededGenerator()
         let groups = { if case .group(let size) = scheme.granularity { 96 / size } else { 0 } }()
-        let highest = Int8((1 << (scheme.bits - 1)) - 1)
-        let codes = (0..<5 * 96).map { _ in Int8.random(in: (scheme.bits == 8 ? -127 : -highest - 1)...highest, using: &generator) }
+        let codes = generator.codes(scheme, 5 * 96)
         let multipliers = (0..<5 * groups).map { _ in Int8.random(in: -127...127, using: &generator) }
         let scales = generator.numbers(5)
         let matrix = try QuantizedMatrix(rows: 5, columns: 96, scheme: scheme, codes: codes, multipliers: multipliers, scales: scales)
@@ -93,13 +102,13 @@ import Testing
         }
         #expect(throws: NumericsError.self) {
             try QuantizedMatrix(
-                rows: 5, columns: 96, scheme: scheme, codes: codes.map { _ in scheme.bits == 8 ? -128 : highest + 1 }, multipliers: multipliers,
-                scales: scales)
+                rows: 5, columns: 96, scheme: scheme, codes: codes.map { _ in scheme.bits == 8 ? -128 : scheme.codeRange.upperBound + 1 },
+                multipliers: multipliers, scales: scales)
         }
     }
 
     @Test func hardWeights() throws {
-        for scheme in [QuantizationScheme.w8a8, .w4a8, .w2a8, try .w4a8(groupSize: 32), try .w2a8(groupSize: 32)] {
+        for scheme in [QuantizationScheme.w8a8, .w4a8, .w2a8, .ternary, try .w4a8(groupSize: 32), try .w2a8(groupSize: 32)] {
             for value in [0, Float.leastNonzeroMagnitude, -Float.leastNormalMagnitude / 128, 1e38, -3e38] {
                 let weight = Matrix(rows: 3, columns: 64) { row, column in row == 1 && column == 5 ? value : 0 }
                 let back = try QuantizedMatrix(weight, scheme: scheme).dequantized()
@@ -136,6 +145,9 @@ import Testing
         #expect(try QuantizedMatrix(weight, scheme: .w8a7).byteCount == (1 << 20) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w4a8).byteCount == (1 << 19) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w2a8).byteCount == (1 << 18) + perOutput)
+        #expect(try QuantizedMatrix(weight, scheme: .ternary).byteCount == (1 << 18) + perOutput)
+        #expect(try QuantizedMatrix(weight, scheme: .w1a8).byteCount == (1 << 17) + perOutput)
+        #expect(try QuantizedMatrix(weight, scheme: .w1a1).byteCount == (1 << 17) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w4a8(groupSize: 32)).byteCount == (1 << 19) + 1024 * 32 + perOutput)
         #expect(HalfMatrix(weight, format: .bf16).byteCount == 1 << 21)
     }

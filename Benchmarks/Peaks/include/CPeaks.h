@@ -12,6 +12,8 @@ double peak_float32_operations(size_t repetitions);
 double peak_int8_operations(size_t repetitions, int has_vnni);
 // int8 products as W4 and W2 kernels need them: multiply pairs, add in int16, widen once in eight.
 double peak_int8_folded_operations(size_t repetitions);
+// 1-bit products as W1 kernels need them: a shuffle looks up sums of four, 32 at a time, and bytes are added.
+double peak_lookup_operations(size_t repetitions);
 // Reads `bytes` (a multiple of 512) at `memory`, aligned to 64 bytes.
 double peak_read_bytes(const void *_Nonnull memory, size_t bytes);
 

@@ -1,16 +1,19 @@
 // Linear layers with quantized weights: Y[M, N] = X[M, K] · W[N, K]ᵀ, M rows, K inputs, N outputs.
 //
-// Integer formats. Activations are uint8 codes with a scale and a zero point per row, weights are signed codes of 8, 4 or
-// 2 bits. W[n, k] = scale[n] · multiplier[g, n] · code[n, k], g = k / group: one float scale per output and, for groups, one
+// Integer formats. Activations are uint8 codes with a scale and a zero point per row, weights are signed codes of 8, 4, 2 or
+// 1 bit (−1 and 1). W[n, k] = scale[n] · multiplier[g, n] · code[n, k], g = k / group: one float scale per output and, for groups, one
 // int8 multiplier per group, so that every sum up to the epilogue is an integer and exact.
 //     Y[m, n] = x_scale[m] · scale[n] · Σ_g multiplier[g, n] · Σ_{k in g} (x[m, k] − x_zero[m]) · code[n, k] + bias[n]
 //
 // Packed weights. Outputs lie in panels of 16, inputs in steps of 4; the unit is 16 outputs × 4 inputs, output-major.
 //   8 bits  a unit is 64 bytes: byte 4·c + i is code[16·p + c, 4·t + i]
 //   4 bits  64 bytes hold units t (low nibbles) and t + 1 (high nibbles), stored as code + 8
-//   2 bits  64 bytes hold units t … t + 3 in bit pairs from the lowest, stored as code + 2
-// K is padded with zero codes to a multiple of 32, N to a multiple of 16. Multipliers of a group and panel are 16 bytes in
-// the output order 0–3, 8–11, 4–7, 12–15, which one sign extension and two unpacks turn into pairs of int16.
+//   2 bits  64 bytes hold units t … t + 3 in bit pairs from the lowest, stored as code + 2; ternary codes −1…1 too
+//   1 bit   64 bytes hold 16 outputs × 32 inputs: bit k % 8 of byte 16 · (k / 8) + c is set where the code is 1. Four inputs of an
+//           output are four neighbouring bits, the index of a table lookup
+// K is padded to a multiple of 32 with zero codes (1 bit: with clear bits, whose activations are 0), N to a multiple of 16.
+// Multipliers of a group and panel are 16 bytes in the output order 0–3, 8–11, 4–7, 12–15, which one sign extension and two unpacks
+// turn into pairs of int16.
 #ifndef CK_GEMM_H
 #define CK_GEMM_H
 
@@ -46,6 +49,7 @@ size_t ck_gemm_list_unsafe(size_t inputs, size_t outputs, const int8_t *_Nonnull
 // With multipliers, int32 sums are exact over one segment of K: (255 · 255 · 8) · 4,096 < 2³¹ for up to 4 bits and
 // (255 · 255 · 127) · 256 < 2³¹ for 8 (|x − zero| ≤ 255, |multiplier| ≤ 127 < 255). Segments are added as floats.
 // Without multipliers all K form one segment.
+// 1 bit: as for 4.
 static inline size_t ck_gemm_segment(size_t inputs, size_t group, int bits) {
   if (group == 0) return inputs;
   return bits == 8 ? 256 : 4096;
@@ -79,8 +83,13 @@ void ck_gemm_unpack_row(int bits, const ck_gemm_weights *_Nonnull weights, size_
 // ck_gemm_codes with group 0. With groups: ck_gemm_group_scale (fills K/group wanted scales, returns the output's scale), then
 // ck_gemm_multipliers, then ck_gemm_codes. code = clamp(rint(w / (scale · multiplier))); the largest magnitude of a group maps to
 // the end of the range, for 2 bits the scale of least squared error among 16 clipped ones is taken. A scale may be negative.
-float ck_gemm_channel_scale(int bits, size_t count, const float *_Nonnull weights);
-float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *_Nonnull weights, float *_Nonnull group_scales);
+// Instead of 2 bits, ck_ternary asks for codes −1…1 with the scale of least squared error. With 1 bit, code = 1 where w ≥ 0, else −1,
+// and scale = mean |w|, which has the least squared error (Rastegari 2016). `scratch` is for ck_ternary, else null: 2 · count
+// elements, where groups are given 2 · group.
+enum { ck_ternary = 3 };  // in place of `bits`: a number of levels
+float ck_gemm_channel_scale(int bits, size_t count, const float *_Nonnull weights, uint32_t *_Nullable scratch);
+float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *_Nonnull weights, float *_Nonnull group_scales,
+                          uint32_t *_Nullable scratch);
 void ck_gemm_multipliers(size_t groups, const float *_Nonnull group_scales, float scale, int8_t *_Nonnull multipliers);
 void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *_Nonnull weights, float scale, const int8_t *_Nullable multipliers,
                    int8_t *_Nonnull codes);
@@ -126,8 +135,26 @@ typedef void ck_fn_gemm_u8_s8(const ck_gemm_weights *_Nonnull w, const ck_gemm_a
                               size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
 typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u8_s4;
 typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u8_s2;
+typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u8_s1;
 // The same for activation codes 0…127 (W8A7): no pair of products can saturate, which saves the correction.
 typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u7_s8;
+
+// Binary activations: x ≈ scale · sign, sign 1 where x ≥ 0, else −1 (NaN too).
+typedef struct ck_bit_activations {
+  size_t rows;                     // M ≥ 1
+  const uint8_t *_Nonnull bits;    // [M][K32/8]: bit k % 8 of byte k / 8 is set where the sign is 1; clear beyond K
+  const float *_Nonnull scales;    // [M]
+} ck_bit_activations;
+
+// Fills them: bits[rows][K32/8] as above, scale = mean |x| of each row, the scale of least squared error; the same bits on every
+// instruction set: eight sums, of every eighth element, added in one order. Infinite where Σ |x| leaves float32.
+typedef void ck_fn_binarize_rows_u1_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, uint8_t *_Nonnull bits,
+                                        float *_Nonnull scales);
+
+// Y[m, n] = x_scale[m] · scale[n] · (K − 2 · popcount(bits[m] xor bits[n])) + bias[n]: weights of 1 bit without groups (sums are not
+// read), any row_begin, else as above. s32 writes the integer.
+typedef void ck_fn_gemm_u1_s1(const ck_gemm_weights *_Nonnull w, const ck_bit_activations *_Nonnull x, const ck_gemm_output *_Nonnull y,
+                              size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
 
 // 16-bit float weights with float32 activations: Y = X · Wᵀ + bias. Packed: codes[N/16][K][16] (bit patterns).
 typedef struct ck_half_weights {

@@ -14,8 +14,14 @@ static int32_t activation(const ck_gemm_activations *x, size_t padded, size_t m,
   return x->codes[((m / ck_row_block * (padded / 4) + k / 4) * ck_row_block + m % ck_row_block) * 4 + k % 4];
 }
 
+// Bit of output n, input k.
+static int weight_bit(const ck_gemm_weights *w, size_t padded, size_t n, size_t k) {
+  return w->codes[(n / ck_panel * (padded / 8) + k / 8) * ck_panel + n % ck_panel] >> k % 8 & 1;
+}
+
 // Code of output n, input k: 16 outputs × 4 inputs are a unit, 8 / bits units share their bytes.
 static int32_t weight(int bits, const ck_gemm_weights *w, size_t padded, size_t n, size_t k) {
+  if (bits == 1) return 2 * weight_bit(w, padded, n, k) - 1;
   size_t panel_bytes = padded * ck_panel / 8 * (size_t)bits, units = 8 / (size_t)bits;
   uint8_t byte = w->codes[n / ck_panel * panel_bytes + k / 4 / units * 64 + 4 * (n % ck_panel) + k % 4];
   if (bits == 8) return (int8_t)byte;
@@ -81,6 +87,35 @@ GEMM(ck_gemm_u8_s8__portable, 8)
 GEMM(ck_gemm_u7_s8__portable, 8)
 GEMM(ck_gemm_u8_s4__portable, 4)
 GEMM(ck_gemm_u8_s2__portable, 2)
+GEMM(ck_gemm_u8_s1__portable, 1)
+
+void ck_gemm_u1_s1__portable(const ck_gemm_weights *w, const ck_bit_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
+                             size_t panel_begin, size_t panel_end, void *workspace) {
+  (void)workspace;
+  size_t padded = ck_round_up(w->inputs, ck_fold), end = panel_end * ck_panel < w->outputs ? panel_end * ck_panel : w->outputs;
+  for (size_t m = row_begin; m < row_end; m++) {
+    for (size_t n = panel_begin * ck_panel; n < end; n++) {
+      int32_t different = 0;
+      for (size_t k = 0; k < w->inputs; k++) different += (x->bits[m * (padded / 8) + k / 8] >> k % 8 & 1) ^ weight_bit(w, padded, n, k);
+      int32_t sum = (int32_t)w->inputs - 2 * different;
+      if (y->type == ck_output_s32) ((int32_t *)y->data)[m * y->stride + n] = sum;
+      else put(y, m, n, (float)sum * (x->scales[m] * w->scales[n]));
+    }
+  }
+}
+
+void ck_binarize_rows_u1_f32__portable(const float *x, size_t rows, size_t columns, size_t stride, uint8_t *bits, float *scales) {
+  size_t row_bytes = ck_round_up(columns, ck_fold) / 8;
+  for (size_t m = 0; m < rows; m++, x += stride, bits += row_bytes) {
+    float s[8] = {0};
+    memset(bits, 0, row_bytes);
+    for (size_t k = 0; k < columns; k++) {
+      bits[k / 8] |= (uint8_t)((x[k] >= 0.0f) << k % 8);
+      s[k % 8] += fabsf(x[k]);
+    }
+    scales[m] = (((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]))) / (float)columns;
+  }
+}
 
 void ck_interleave_u8__portable(const uint8_t *codes, size_t rows, size_t stride, size_t padded_inputs, uint8_t *block) {
   for (size_t k = 0; k < padded_inputs; k++)

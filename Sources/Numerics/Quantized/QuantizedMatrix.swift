@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// Weights W[N, K] of 8, 4 or 2 bits, packed once into the layout that the kernels read. The packed form is the only copy.
+/// Weights W[N, K] of 8, 4, 2 or 1 bits, packed once into the layout that the kernels read. The packed form is the only copy.
 ///
 /// A value: copies share the immutable packed memory.
 public struct QuantizedMatrix: Sendable {
@@ -15,7 +15,8 @@ public struct QuantizedMatrix: Sendable {
     public static let maximumColumns = ck_gemm_max_inputs
 
     /// Quantizes `weight` [N, K]: code = clamp(rint(w / (scale · multiplier))). The largest magnitude that shares a scale maps to
-    /// the end of the code range; with 2 bits the scale with the least squared error of 16 clipped ones is taken.
+    /// the end of the code range; with 2 bits the scale with the least squared error of 16 clipped ones is taken. Ternary weights take the
+    /// scale of least squared error, those of 1 bit the mean magnitude and code = w ≥ 0 ? 1 : −1.
     ///
     /// - Throws: `NumericsError.notFinite`, `.notDivisible` when the group does not divide K, `.outOfRange` for an empty
     ///   matrix or more than `maximumColumns` columns.
@@ -51,9 +52,10 @@ public struct QuantizedMatrix: Sendable {
         ] where expected != found {
             throw .shapeMismatch(what: what, expected: "\(expected)", found: "\(found)")
         }
-        let highest = Int8(truncatingIfNeeded: (1 << (scheme.bits - 1)) - 1), lowest = scheme.bits == 8 ? -127 : -highest - 1
-        if let wrong = codes.first(where: { $0 < lowest || $0 > highest }) {
-            throw .outOfRange(what: "\(scheme.bits)-bit code", allowed: "\(lowest)…\(highest)", found: "\(wrong)")
+        let range = scheme.codeRange, isBinary = scheme.bits == 1
+        if let wrong = codes.first(where: { !range.contains($0) || isBinary && $0 == 0 }) {
+            let allowed = isBinary ? "-1 and 1" : "\(range.lowerBound)…\(range.upperBound)"
+            throw .outOfRange(what: "\(scheme.isTernary ? "ternary" : "\(scheme.bits)-bit") code", allowed: allowed, found: "\(wrong)")
         }
         if multipliers.contains(-128) { throw .outOfRange(what: "multiplier", allowed: "−127…127", found: "-128") }
         if let row = scales.firstIndex(where: { !$0.isFinite }) { throw .notFinite(what: "scales", row: row, column: 0) }
@@ -105,19 +107,25 @@ public struct QuantizedMatrix: Sendable {
         _ weight: UnsafePointer<Float>, rows: Int, columns: Int, scheme: QuantizationScheme, codes: UnsafeMutablePointer<Int8>,
         multipliers: UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>
     ) {
-        let bits = Int32(scheme.bits)
+        let bits = scheme.isTernary ? Int32(ck_ternary) : Int32(scheme.bits)
+        let sharing = switch scheme.granularity {
+        case .tensor: rows * columns
+        case .channel: columns
+        case .group(let size): size
+        }
+        let sorting = AlignedBuffer<UInt32>(unfilledCount: scheme.isTernary ? 2 * sharing : 0)
         switch scheme.granularity {
         case .tensor, .channel:
-            let shared = scheme.granularity == .tensor ? ck_gemm_channel_scale(bits, rows * columns, weight) : nil
+            let shared = scheme.granularity == .tensor ? ck_gemm_channel_scale(bits, rows * columns, weight, sorting.baseAddress) : nil
             for n in 0..<rows {
-                scales[n] = shared ?? ck_gemm_channel_scale(bits, columns, weight + n * columns)
+                scales[n] = shared ?? ck_gemm_channel_scale(bits, columns, weight + n * columns, sorting.baseAddress)
                 ck_gemm_codes(bits, columns, 0, weight + n * columns, scales[n], nil, codes + n * columns)
             }
         case .group(let size):
             let groups = columns / size
             withUnsafeTemporaryAllocation(of: Float.self, capacity: groups) { wanted in
                 for n in 0..<rows {
-                    scales[n] = ck_gemm_group_scale(bits, columns, size, weight + n * columns, wanted.baseAddress!)
+                    scales[n] = ck_gemm_group_scale(bits, columns, size, weight + n * columns, wanted.baseAddress!, sorting.baseAddress)
                     ck_gemm_multipliers(groups, wanted.baseAddress!, scales[n], multipliers + n * groups)
                     ck_gemm_codes(bits, columns, size, weight + n * columns, scales[n], multipliers + n * groups, codes + n * columns)
                 }

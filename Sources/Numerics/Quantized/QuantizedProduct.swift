@@ -28,6 +28,20 @@ extension QuantizedMatrix {
         parallelism: Parallelism
     ) {
         guard m > 0 else { return }
+        let target = ck_gemm_output(
+            type: output.map { $0.isSigned ? ck_output_s8 : ck_output_u8 } ?? ck_output_f32, data: y, stride: rows, bias: bias,
+            relu: relu ? 1 : 0, inverse_scale: output.map { 1 / $0.scale } ?? 0, zero_point: output?.zeroPoint ?? 0)
+        if scheme.activations == .sign {
+            multiplySigns(x, rows: m, into: target, activations: activations, workspace: &workspace, parallelism: parallelism)
+        } else {
+            multiplyCodes(x, rows: m, into: target, activations: activations, workspace: &workspace, parallelism: parallelism)
+        }
+    }
+
+    private func multiplyCodes(
+        _ x: UnsafePointer<Float>, rows m: Int, into target: ck_gemm_output, activations: ActivationQuantization,
+        workspace: inout Workspace, parallelism: Parallelism
+    ) {
         let threadBytes = ck_gemm_workspace_bytes(columns)
         var measure = Carver(nil)
         _ = QuantizedActivations(rows: m, columns: columns, from: &measure)
@@ -35,9 +49,6 @@ extension QuantizedMatrix {
         var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
         let codes = QuantizedActivations(rows: m, columns: columns, from: &carver)
         nonisolated(unsafe) let scratch = carver.take(UInt8.self, threadBytes * parallelism.threads)!
-        let target = ck_gemm_output(
-            type: output.map { $0.isSigned ? ck_output_s8 : ck_output_u8 } ?? ck_output_f32, data: y, stride: rows, bias: bias,
-            relu: relu ? 1 : 0, inverse_scale: output.map { 1 / $0.scale } ?? 0, zero_point: output?.zeroPoint ?? 0)
         let kernel = Self.kernel(scheme), highest = scheme.activations.highest
         if parallelism.threads == 1 {  // nothing is cut, which matters to products of a microsecond
             codes.fill(0..<m, from: x, activations: activations, highest: highest)
@@ -69,11 +80,52 @@ extension QuantizedMatrix {
         }
     }
 
+    /// The same with signs of X: bits in scratch memory, whose scales are the mean magnitudes of the rows or the fixed one.
+    private func multiplySigns(
+        _ x: UnsafePointer<Float>, rows m: Int, into target: ck_gemm_output, activations: ActivationQuantization,
+        workspace: inout Workspace, parallelism: Parallelism
+    ) {
+        let threadBytes = ck_gemm_workspace_bytes(columns), columns = columns
+        let rowBytes = roundUp(columns, toMultipleOf: ck_fold) / 8
+        func carve(_ carver: inout Carver) -> (UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<Float>?, UnsafeMutablePointer<UInt8>?) {
+            (carver.take(UInt8.self, m * rowBytes), carver.take(Float.self, m), carver.take(UInt8.self, threadBytes * parallelism.threads))
+        }
+        var measure = Carver(nil)
+        _ = carve(&measure)
+        var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
+        let carved = carve(&carver)
+        nonisolated(unsafe) let (x, bits, scales, scratch) = (x, carved.0!, carved.1!, carved.2!)
+        let kernels = ck_active_kernels().pointee
+        let (binarize, kernel) = (kernels.binarize_rows_u1_f32, kernels.gemm_u1_s1)
+        let signs = ck_bit_activations(rows: m, bits: bits, scales: scales)
+        let blocks = parallelism.parts(count: m, multiple: ck_row_block)
+        let tiles = Self.tiles(rows: m, panels: roundUp(rows, toMultipleOf: ck_panel) / ck_panel, parallelism: parallelism)
+        withCStruct { w in
+            nonisolated(unsafe) let (w, signs, target) = (w, signs, target)
+            parallelism.forEachPart(ofStages: [blocks.count, tiles.count]) { stage, part, thread in
+                if stage == 0 {
+                    let range = blocks[part], first = range.lowerBound
+                    binarize(x + first * columns, range.count, columns, columns, bits + first * rowBytes, scales + first)
+                    if case .fixed(let scale, _) = activations { (scales + first).update(repeating: scale, count: range.count) }
+                    return
+                }
+                let (rows, panels) = tiles[part]
+                withUnsafePointer(to: signs) { x in
+                    withUnsafePointer(to: target) { y in
+                        kernel(
+                            w, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound, scratch + thread * threadBytes)
+                    }
+                }
+            }
+        }
+    }
+
     private static func kernel(_ scheme: QuantizationScheme) -> ck_fn_gemm {
         let kernels = ck_active_kernels().pointee
         return switch (scheme.bits, scheme.activations) {
         case (4, _): kernels.gemm_u8_s4
         case (2, _): kernels.gemm_u8_s2
+        case (1, _): kernels.gemm_u8_s1
         case (_, .uint7): kernels.gemm_u7_s8
         default: kernels.gemm_u8_s8
         }

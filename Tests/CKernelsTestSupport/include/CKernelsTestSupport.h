@@ -48,4 +48,8 @@ typedef enum ck_test_extremes {
 // Returns 0, or the number of rows that failed (rows + 1 for unpacking).
 size_t ck_test_gemm(ck_isa isa, const ck_test_gemm_case *_Nonnull c, ck_test_extremes extremes, size_t first_rows, size_t row_step);
 
+// The same for gemm_u1_s1: signs of random floats, `kind` 0, or all 1, 1, or weights all 1 and signs all −1, 2. Bits and scales of the
+// activations are checked too.
+size_t ck_test_bit_gemm(ck_isa isa, size_t rows, size_t inputs, size_t outputs, int kind, uint64_t seed);
+
 #endif
