@@ -33,38 +33,36 @@ public struct SparseLinear: LinearLayer {
         self.activation = activation
     }
 
+    public var layoutSupport: LayoutSupport { .prefersFeatureMajor }
+
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
-        requireShapes(input, output)
-        multiply(input, rows: input.rows, layout: .rowMajor, into: &output, workspace: &workspace, parallelism: parallelism)
+        apply(input, layout: .rowMajor, into: &output, layout: .rowMajor, workspace: &workspace, parallelism: parallelism)
     }
 
     /// The same product with features along the rows of the matrices: X [inputs, M] → Y [outputs, M]. Consecutive sparse layers can
-    /// keep this layout and save two transposes each.
+    /// keep this layout and save two transposes each, as `Sequential` does by itself.
     ///
     /// - Precondition: `input` is [inputs, M], `output` [outputs, M].
     public func applyFeatureMajor(
         _ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism = .serial
     ) {
-        precondition(
-            input.rows == inputs && output.rows == outputs && input.columns == output.columns,
-            "feature-major SparseLinear: expected \(inputs)×M and \(outputs)×M, found \(input.rows)×\(input.columns) and \(output.rows)×\(output.columns)")
-        multiply(input, rows: input.columns, layout: .featureMajor, into: &output, workspace: &workspace, parallelism: parallelism)
+        apply(input, layout: .featureMajor, into: &output, layout: .featureMajor, workspace: &workspace, parallelism: parallelism)
     }
 
-    private enum Layout { case rowMajor, featureMajor }
-
-    private func multiply(
-        _ input: Matrix, rows m: Int, layout: Layout, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism
+    public func apply(
+        _ input: Matrix, layout inputLayout: ActivationLayout, into output: inout Matrix, layout outputLayout: ActivationLayout,
+        workspace: inout Workspace, parallelism: Parallelism
     ) {
+        requireShapes(input, inputLayout, output, outputLayout)
+        let m = input.batch(inputLayout), inputStride = input.columns, outputStride = output.columns
         guard m > 0 else { return }
-        let stored = layout == .rowMajor ? ck_row_major : ck_feature_major
-        let inputStride = input.columns, outputStride = output.columns
         let relu: Int32 = activation == .relu ? 1 : 0
         output.withUnsafeMutableBufferPointer { y in
             input.withUnsafeBufferPointer { x in
                 withBias { bias in
-                    let source = ck_sparse_input(data: x.baseAddress!, rows: m, stride: inputStride, layout: stored)
-                    let target = ck_sparse_output(data: y.baseAddress!, stride: outputStride, layout: stored, bias: bias, relu: relu)
+                    let source = ck_sparse_input(data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC)
+                    let target = ck_sparse_output(
+                        data: y.baseAddress!, stride: outputStride, layout: outputLayout.inC, bias: bias, relu: relu)
                     if m == 1 && weight.values == .float32 {
                         multiplyVector(source, target, parallelism)
                     } else {
@@ -124,4 +122,8 @@ public struct SparseLinear: LinearLayer {
             }
         }
     }
+}
+
+extension ActivationLayout {
+    fileprivate var inC: ck_layout { self == .rowMajor ? ck_row_major : ck_feature_major }
 }
