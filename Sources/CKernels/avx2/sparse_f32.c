@@ -151,7 +151,7 @@ void ck_spmm_f32_f32_block__avx2(const ck_sparse_f32 *w, const ck_sparse_input *
       ck_pack_panel(x, t->inputs, first, count, tile, packed);
       memset(packed + t->inputs * tile, 0, (padded_inputs - t->inputs) * tile * sizeof(float));
     }
-    int in_place = y->layout == ck_feature_major && count == tile && padded_outputs == t->outputs;
+    int in_place = y->layout == ck_feature_major && count == tile && y->stride == tile && padded_outputs == t->outputs;
     float *sums = in_place ? y->data + first : own_sums;
     size_t stride = in_place ? y->stride : tile;
     tile_sums to = {sums, stride, y->bias, t->outputs, is_complete};
