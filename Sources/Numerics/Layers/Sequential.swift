@@ -34,12 +34,14 @@ public struct ReLU: Layer {
 ///
 /// Input and output are row-major. Between the layers, activations have the layout that suits them best: sparse layers compute
 /// on feature-major ones, so those that follow one another, also with a ReLU or a float32 layer in between, keep that layout
-/// and nothing is transposed. Sparse, quantized and half layers give the same bits as one by one; a float32 layer those that the
+/// and nothing is transposed; those that follow one another directly are computed some rows at a time, which stay in the cache. Sparse, quantized and half layers give the same bits as one by one; a float32 layer those that the
 /// system's BLAS has for that layout.
 public struct Sequential: Layer {
     public let layers: [any Layer]
     // Before, between and after the layers, for more than one row.
     private let layouts: [ActivationLayout]
+    // What is computed: the layers, sparse ones in sequence as one; and the place of each among the layers.
+    private let steps: [(first: Int, layer: any Layer)]
 
     /// A network of the given layers. A ReLU that follows a linear layer becomes part of it, and so do the layers of a `Sequential`.
     ///
@@ -54,6 +56,18 @@ public struct Sequential: Layer {
         }
         self.layers = Self.fused(layers.flatMap { ($0 as? Sequential)?.layers ?? [$0] })
         layouts = cheapestLayouts(self.layers.map(\.layoutSupport))
+        steps = Self.chained(self.layers)
+    }
+
+    private static func chained(_ layers: [any Layer]) -> [(first: Int, layer: any Layer)] {
+        layers.enumerated().reduce(into: []) { steps, next in
+            let (index, layer) = next
+            if let sparse = layer as? SparseLinear, let chain = steps.last?.layer as? SparseChain {
+                steps[steps.count - 1].layer = SparseChain(layers: chain.layers + [sparse])
+            } else {
+                steps.append((index, (layer as? SparseLinear).map { SparseChain(layers: [$0]) } ?? layer))
+            }
+        }
     }
 
     /// The layouts of the input, the activations between the layers and the output, for activations of `rows` rows; of one row
@@ -79,7 +93,7 @@ public struct Sequential: Layer {
 
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
         requireShapes(input, output)
-        guard let last = layers.last else {
+        guard let last = steps.last else {
             output = input
             return
         }
@@ -87,17 +101,17 @@ public struct Sequential: Layer {
         // Hidden activations are kept in the workspace, taken out while they are in use so that they are not copied.
         var hidden = workspace.hidden
         workspace.hidden = []
-        while hidden.count < layers.count - 1 { hidden.append(Matrix(rows: 0, columns: 0)) }
-        for (index, layer) in layers.dropLast().enumerated() {
-            let source = index == 0 ? input : hidden[index - 1], (from, to) = (layouts[index], layouts[index + 1])
-            let width = layer.outputCount(inputs: source.features(from))
+        while hidden.count < steps.count - 1 { hidden.append(Matrix(rows: 0, columns: 0)) }
+        for (index, step) in steps.dropLast().enumerated() {
+            let source = index == 0 ? input : hidden[index - 1], (from, to) = (layouts[step.first], layouts[steps[index + 1].first])
+            let width = step.layer.outputCount(inputs: source.features(from))
             if hidden[index].batch(to) != input.rows || hidden[index].features(to) != width {
                 hidden[index] = Matrix(batch: input.rows, features: width, layout: to)
             }
-            layer.apply(source, layout: from, into: &hidden[index], layout: to, workspace: &workspace, parallelism: parallelism)
+            step.layer.apply(source, layout: from, into: &hidden[index], layout: to, workspace: &workspace, parallelism: parallelism)
         }
-        let source = layers.count == 1 ? input : hidden[layers.count - 2], from = layouts[layers.count - 1]
-        last.apply(source, layout: from, into: &output, layout: .rowMajor, workspace: &workspace, parallelism: parallelism)
+        let source = steps.count == 1 ? input : hidden[steps.count - 2], from = layouts[last.first]
+        last.layer.apply(source, layout: from, into: &output, layout: .rowMajor, workspace: &workspace, parallelism: parallelism)
         workspace.hidden = hidden
     }
 }

@@ -73,7 +73,8 @@ public struct SparseLinear: LinearLayer {
         }
     }
 
-    private func multiplyVector(_ x: ck_sparse_input, _ y: ck_sparse_output, _ parallelism: Parallelism) {
+    /// The one row of `x`.
+    internal func multiplyVector(_ x: ck_sparse_input, _ y: ck_sparse_output, _ parallelism: Parallelism) {
         // Outputs of strips without blocks, which the kernel does not visit.
         for n in 0..<outputs {
             let start = y.bias?[n] ?? 0
@@ -96,34 +97,43 @@ public struct SparseLinear: LinearLayer {
     private func multiplyTiles(
         _ x: ck_sparse_input, _ y: ck_sparse_output, _ workspace: inout Workspace, _ parallelism: Parallelism
     ) {
-        let kernels = ck_active_kernels().pointee
-        let isInt8 = weight.values == .int8
-        let storage = weight.storage
+        let threadBytes = tileScratchBytes
+        nonisolated(unsafe) let scratch = workspace.reserve(byteCount: threadBytes * parallelism.threads)
+        nonisolated(unsafe) let (x, y) = (x, y)
+        let parts = parallelism.ranges(count: x.rows, multiple: tileRows)
+        parallelism.forEachRange(count: parts.count) { threads in
+            for thread in threads { multiplyTile(x, y, rows: parts[thread], scratch: scratch + thread * threadBytes) }
+        }
+    }
+
+    /// Rows that the kernel takes at a time.
+    internal var tileRows: Int { ck_sparse_tile(weight.shape.rows, weight.values == .int8 ? 1 : 0) }
+
+    /// Bytes of scratch memory for `multiplyTile`, a multiple of 64.
+    internal var tileScratchBytes: Int {
         weight.withStructure { structure in
-            nonisolated(unsafe) let structure = structure
-            let threadBytes = withUnsafePointer(to: structure) { roundUp(ck_sparse_workspace_bytes($0, isInt8 ? 1 : 0), toMultipleOf: 64) }
-            nonisolated(unsafe) let scratch = workspace.reserve(byteCount: threadBytes * parallelism.threads)
-            nonisolated(unsafe) let (x, y) = (x, y)
-            let parts = parallelism.ranges(count: x.rows, multiple: ck_sparse_tile(structure.block_rows, isInt8 ? 1 : 0))
-            parallelism.forEachRange(count: parts.count) { threads in
-                for thread in threads {
-                    var (x, y) = (x, y)
-                    let rows = parts[thread], space = scratch + thread * threadBytes
-                    if isInt8 {
-                        var weights = ck_sparse_s8(
-                            structure: structure, values: storage.codes.baseAddress, scales: storage.scales.baseAddress,
-                            sums: storage.sums.baseAddress)
-                        kernels.spmm_f32_u8_s8block(&weights, &x, &y, rows.lowerBound, rows.upperBound, space)
-                    } else {
-                        var weights = ck_sparse_f32(structure: structure, values: storage.floats.baseAddress)
-                        kernels.spmm_f32_f32_block(&weights, &x, &y, rows.lowerBound, rows.upperBound, space)
-                    }
-                }
+            withUnsafePointer(to: structure) { roundUp(ck_sparse_workspace_bytes($0, weight.values == .int8 ? 1 : 0), toMultipleOf: 64) }
+        }
+    }
+
+    /// Rows `rows` of `x`, on the calling thread.
+    internal func multiplyTile(_ x: ck_sparse_input, _ y: ck_sparse_output, rows: Range<Int>, scratch: UnsafeMutableRawPointer) {
+        let kernels = ck_active_kernels().pointee, storage = weight.storage
+        var (x, y) = (x, y)
+        weight.withStructure { structure in
+            switch weight.values {
+            case .int8:
+                var weights = ck_sparse_s8(
+                    structure: structure, values: storage.codes.baseAddress, scales: storage.scales.baseAddress, sums: storage.sums.baseAddress)
+                kernels.spmm_f32_u8_s8block(&weights, &x, &y, rows.lowerBound, rows.upperBound, scratch)
+            case .float32:
+                var weights = ck_sparse_f32(structure: structure, values: storage.floats.baseAddress)
+                kernels.spmm_f32_f32_block(&weights, &x, &y, rows.lowerBound, rows.upperBound, scratch)
             }
         }
     }
 }
 
 extension ActivationLayout {
-    fileprivate var inC: ck_layout { self == .rowMajor ? ck_row_major : ck_feature_major }
+    internal var inC: ck_layout { self == .rowMajor ? ck_row_major : ck_feature_major }
 }
