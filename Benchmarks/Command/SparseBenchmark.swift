@@ -9,7 +9,8 @@ struct Sparse: ParsableCommand {
             Activations and outputs are feature-major, X[K,M] → Y[N,M], the layout that consecutive sparse layers keep; -rowmajor takes \
             X[M,K] → Y[M,N] and pays two transposes. GOP/s counts 2·M·K·N operations, pruned ones too, so that figures compare with \
             dense ones. "error" compares with the pruned weights in float64. "beats float32 from" is the share of zeros from which on a \
-            format is faster than dense float32, found by bisection.
+            format is faster than dense float32, found by bisection. --network adds three layers in sequence, with a ReLU each, for \
+            shapes with K = N: rows in every layer against the layouts that the network chooses, rows at both ends.
             """)
 
     @OptionGroup var shared: SharedOptions
@@ -27,6 +28,9 @@ struct Sparse: ParsableCommand {
 
     @Flag(inversion: .prefixedNo, help: "Look for the sparsity from which each format beats float32.")
     var breakEven = true
+
+    @Flag(help: "Also measure three layers in sequence.")
+    var network = false
 
     func run() throws {
         try shared.check()
@@ -47,6 +51,16 @@ struct Sparse: ParsableCommand {
                 let table = Table([("shape", 16)] + chosen.map { ($0.name, 8) })
                 for study in studies { try study.printBreakEven(table) }
             }
+            if network { try measureNetworks(chosen, report) }
+        }
+    }
+
+    private func measureNetworks(_ formats: [SparseFormat], _ report: Report) throws {
+        print("\n\(SparseNetworkStudy.depth) layers in sequence")
+        let table = SparseNetworkStudy.table()
+        for shape in shapes where SparseNetworkStudy.fits(shape) {
+            let study = SparseNetworkStudy(shape: shape, formats: formats.filter { !$0.isRowMajor }, shared: shared)
+            for share in sparsity { try study.measure(sparsity: share, table, report) }
         }
     }
 

@@ -140,7 +140,7 @@ static void multiply_tile(const ck_sparse_f32 *w, const ck_sparse_output *y, siz
                           float *own_sums) {
   const ck_sparse_structure *t = &w->structure;
   size_t padded_outputs = ck_round_up(t->outputs, t->block_rows);
-  int in_place = y->layout == ck_feature_major && count == tile && padded_outputs == t->outputs;
+  int in_place = y->layout == ck_feature_major && count == tile && y->stride == tile && padded_outputs == t->outputs;
   float *sums = in_place ? y->data + first : own_sums;
   size_t stride = in_place ? y->stride : tile;
   tile_sums to = {sums, stride, y->bias, t->outputs, first_slice_lists_all(t)};

@@ -86,17 +86,36 @@ static inline void ck_start_tile(const ck_sparse_output *y, size_t outputs, size
   }
 }
 
+CK_INLINE __m256 ck_relu_ps(__m256 v) { return _mm256_max_ps(_mm256_setzero_ps(), v); }
+
+// Brings the sums [N][tile] to Y [N, M] as its rows first ..< first + count, ReLU applied on the way.
+static inline void ck_finish_features(const ck_sparse_output *y, size_t outputs, size_t first, size_t count, const float *sums, size_t stride) {
+  if (sums == y->data + first && !y->relu) return;
+  __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), rest = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count % 8)), lanes);
+  for (size_t n = 0; n < outputs; n++) {
+    const float *from = sums + n * stride;
+    float *to = y->data + n * y->stride + first;
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+      __m256 v = _mm256_loadu_ps(from + i);
+      _mm256_storeu_ps(to + i, y->relu ? ck_relu_ps(v) : v);
+    }
+    if (i < count) {
+      __m256 v = _mm256_loadu_ps(from + i);
+      _mm256_maskstore_ps(to + i, rest, y->relu ? ck_relu_ps(v) : v);
+    }
+  }
+}
+
 // Applies ReLU and brings the sums [N][tile] where they belong (they may be there already).
 static inline void ck_finish_tile(const ck_sparse_output *y, size_t outputs, size_t first, size_t count, float *sums, size_t stride, size_t tile) {
-  if (y->relu)
-    for (size_t n = 0; n < outputs; n++)
-      for (size_t i = 0; i < tile; i += 8)
-        _mm256_storeu_ps(sums + n * stride + i, _mm256_max_ps(_mm256_setzero_ps(), _mm256_loadu_ps(sums + n * stride + i)));
   if (y->layout == ck_feature_major) {
-    if (sums == y->data + first) return;
-    for (size_t n = 0; n < outputs; n++) memcpy(y->data + n * y->stride + first, sums + n * stride, count * sizeof(float));
+    ck_finish_features(y, outputs, first, count, sums, stride);
     return;
   }
+  if (y->relu)
+    for (size_t n = 0; n < outputs; n++)
+      for (size_t i = 0; i < tile; i += 8) _mm256_storeu_ps(sums + n * stride + i, ck_relu_ps(_mm256_loadu_ps(sums + n * stride + i)));
   size_t n = 0;
   for (; n + 16 <= outputs; n += 16) {  // a cache line of each row of Y, for the same reason
     size_t m = 0;

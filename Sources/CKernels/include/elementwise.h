@@ -8,5 +8,7 @@
 void ck_relu_f32(float *_Nonnull y, size_t count);
 // y[m, n] += bias[n]; y is row-major without gaps.
 void ck_add_bias_f32(float *_Nonnull y, size_t rows, size_t columns, const float *_Nonnull bias);
+// y[n, m] += bias[n]: the same for outputs along the rows.
+void ck_add_row_bias_f32(float *_Nonnull y, size_t rows, size_t columns, const float *_Nonnull bias);
 
 #endif

@@ -19,9 +19,38 @@ public protocol Layer: Sendable {
     ///
     /// - Precondition: `input` has `inputCount` columns, `output` is [M, outputCount].
     func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism)
+
+    /// The layouts that `apply(_:layout:into:layout:workspace:parallelism:)` reads and writes without a transpose; row-major unless
+    /// a layer says otherwise. `Sequential` chooses the layouts between its layers by it.
+    var layoutSupport: LayoutSupport { get }
+
+    /// The same outputs from and to activations in the given layouts: `input` is [M, inputs] or [inputs, M], `output` [M, outputs] or
+    /// [outputs, M]. Unless a layer has an implementation of its own, what is not row-major is transposed.
+    ///
+    /// - Precondition: `input` has `inputCount` features, `output` is as large as M and `outputCount` demand.
+    func apply(
+        _ input: Matrix, layout inputLayout: ActivationLayout, into output: inout Matrix, layout outputLayout: ActivationLayout,
+        workspace: inout Workspace, parallelism: Parallelism)
 }
 
 extension Layer {
+    public var layoutSupport: LayoutSupport { .rowMajor }
+
+    public func apply(
+        _ input: Matrix, layout inputLayout: ActivationLayout, into output: inout Matrix, layout outputLayout: ActivationLayout,
+        workspace: inout Workspace, parallelism: Parallelism
+    ) {
+        let rows = inputLayout == .rowMajor ? input : input.transposed()
+        if outputLayout == .rowMajor {
+            apply(rows, into: &output, workspace: &workspace, parallelism: parallelism)
+        } else {
+            requireShapes(rows, .rowMajor, output, .featureMajor)
+            var result = Matrix(rows: output.columns, columns: output.rows)
+            apply(rows, into: &result, workspace: &workspace, parallelism: parallelism)
+            output = result.transposed()
+        }
+    }
+
     /// The outputs of `input` [M, inputs] as a new matrix [M, outputs].
     ///
     /// - Precondition: `input` has `inputCount` columns.
@@ -33,15 +62,17 @@ extension Layer {
     }
 
     /// Traps unless input and output have the shapes of this layer.
-    package func requireShapes(_ input: Matrix, _ output: Matrix) {
+    package func requireShapes(_ input: Matrix, _ output: Matrix) { requireShapes(input, .rowMajor, output, .rowMajor) }
+
+    /// Traps unless input and output, in the given layouts, have the shapes of this layer.
+    package func requireShapes(_ input: Matrix, _ inputLayout: ActivationLayout, _ output: Matrix, _ outputLayout: ActivationLayout) {
+        let rows = input.batch(inputLayout), features = input.features(inputLayout)
         if let inputCount {
-            precondition(
-                input.columns == inputCount, "input of \(Self.self): expected \(input.rows)×\(inputCount), found \(input.rows)×\(input.columns)")
+            precondition(features == inputCount, "input of \(Self.self): expected \(rows)×\(inputCount), found \(rows)×\(features)")
         }
-        let expected = outputCount(inputs: input.columns)
+        let expected = outputCount(inputs: features), found = (rows: output.batch(outputLayout), features: output.features(outputLayout))
         precondition(
-            output.rows == input.rows && output.columns == expected,
-            "output of \(Self.self): expected \(input.rows)×\(expected), found \(output.rows)×\(output.columns)")
+            found == (rows, expected), "output of \(Self.self): expected \(rows)×\(expected), found \(found.rows)×\(found.features)")
     }
 }
 

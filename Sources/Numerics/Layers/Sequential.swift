@@ -8,6 +8,8 @@ public struct ReLU: Layer {
     public func outputCount(inputs: Int) -> Int { inputs }
     public var byteCount: Int { 0 }
 
+    public var layoutSupport: LayoutSupport { .unchanged }
+
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
         requireShapes(input, output)
         output.withUnsafeMutableBufferPointer { y in
@@ -18,13 +20,30 @@ public struct ReLU: Layer {
             }
         }
     }
+
+    public func apply(
+        _ input: Matrix, layout inputLayout: ActivationLayout, into output: inout Matrix, layout outputLayout: ActivationLayout,
+        workspace: inout Workspace, parallelism: Parallelism
+    ) {
+        let source = inputLayout == outputLayout ? input : input.transposed()
+        apply(source, into: &output, workspace: &workspace, parallelism: parallelism)
+    }
 }
 
 /// Layers one after the other: the outputs of each are the inputs of the next.
+///
+/// Input and output are row-major. Between the layers, activations have the layout that suits them best: sparse layers compute
+/// on feature-major ones, so those that follow one another, also with a ReLU or a float32 layer in between, keep that layout
+/// and nothing is transposed; those that follow one another directly are computed some rows at a time, which stay in the cache. Sparse, quantized and half layers give the same bits as one by one; a float32 layer those that the
+/// system's BLAS has for that layout.
 public struct Sequential: Layer {
     public let layers: [any Layer]
+    // Before, between and after the layers, for more than one row.
+    private let layouts: [ActivationLayout]
+    // What is computed: the layers, sparse ones in sequence as one; and the place of each among the layers.
+    private let steps: [(first: Int, layer: any Layer)]
 
-    /// A network of the given layers. A ReLU that follows a linear layer becomes part of it.
+    /// A network of the given layers. A ReLU that follows a linear layer becomes part of it, and so do the layers of a `Sequential`.
     ///
     /// - Throws: `NumericsError.shapeMismatch` where a layer has another number of inputs than the one before has outputs.
     public init(_ layers: [any Layer]) throws(NumericsError) {
@@ -35,7 +54,26 @@ public struct Sequential: Layer {
             }
             width = (width ?? layer.inputCount).map(layer.outputCount)
         }
-        self.layers = Self.fused(layers)
+        self.layers = Self.fused(layers.flatMap { ($0 as? Sequential)?.layers ?? [$0] })
+        layouts = cheapestLayouts(self.layers.map(\.layoutSupport))
+        steps = Self.chained(self.layers)
+    }
+
+    private static func chained(_ layers: [any Layer]) -> [(first: Int, layer: any Layer)] {
+        layers.enumerated().reduce(into: []) { steps, next in
+            let (index, layer) = next
+            if let sparse = layer as? SparseLinear, let chain = steps.last?.layer as? SparseChain {
+                steps[steps.count - 1].layer = SparseChain(layers: chain.layers + [sparse])
+            } else {
+                steps.append((index, (layer as? SparseLinear).map { SparseChain(layers: [$0]) } ?? layer))
+            }
+        }
+    }
+
+    /// The layouts of the input, the activations between the layers and the output, for activations of `rows` rows; of one row
+    /// there is but one layout.
+    package func layouts(rows: Int) -> [ActivationLayout] {
+        rows > 1 ? layouts : Array(repeating: .rowMajor, count: layouts.count)
     }
 
     private static func fused(_ layers: [any Layer]) -> [any Layer] {
@@ -55,23 +93,25 @@ public struct Sequential: Layer {
 
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
         requireShapes(input, output)
-        guard let last = layers.last else {
+        guard let last = steps.last else {
             output = input
             return
         }
+        let layouts = layouts(rows: input.rows)
         // Hidden activations are kept in the workspace, taken out while they are in use so that they are not copied.
         var hidden = workspace.hidden
         workspace.hidden = []
-        while hidden.count < layers.count - 1 { hidden.append(Matrix(rows: 0, columns: 0)) }
-        for (index, layer) in layers.dropLast().enumerated() {
-            let width = layer.outputCount(inputs: index == 0 ? input.columns : hidden[index - 1].columns)
-            if hidden[index].rows != input.rows || hidden[index].columns != width {
-                hidden[index] = Matrix(rows: input.rows, columns: width)
+        while hidden.count < steps.count - 1 { hidden.append(Matrix(rows: 0, columns: 0)) }
+        for (index, step) in steps.dropLast().enumerated() {
+            let source = index == 0 ? input : hidden[index - 1], (from, to) = (layouts[step.first], layouts[steps[index + 1].first])
+            let width = step.layer.outputCount(inputs: source.features(from))
+            if hidden[index].batch(to) != input.rows || hidden[index].features(to) != width {
+                hidden[index] = Matrix(batch: input.rows, features: width, layout: to)
             }
-            let source = index == 0 ? input : hidden[index - 1]
-            layer.apply(source, into: &hidden[index], workspace: &workspace, parallelism: parallelism)
+            step.layer.apply(source, layout: from, into: &hidden[index], layout: to, workspace: &workspace, parallelism: parallelism)
         }
-        last.apply(layers.count == 1 ? input : hidden[layers.count - 2], into: &output, workspace: &workspace, parallelism: parallelism)
+        let source = steps.count == 1 ? input : hidden[steps.count - 2], from = layouts[last.first]
+        last.layer.apply(source, layout: from, into: &output, layout: .rowMajor, workspace: &workspace, parallelism: parallelism)
         workspace.hidden = hidden
     }
 }

@@ -33,38 +33,36 @@ public struct SparseLinear: LinearLayer {
         self.activation = activation
     }
 
+    public var layoutSupport: LayoutSupport { .prefersFeatureMajor }
+
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
-        requireShapes(input, output)
-        multiply(input, rows: input.rows, layout: .rowMajor, into: &output, workspace: &workspace, parallelism: parallelism)
+        apply(input, layout: .rowMajor, into: &output, layout: .rowMajor, workspace: &workspace, parallelism: parallelism)
     }
 
     /// The same product with features along the rows of the matrices: X [inputs, M] → Y [outputs, M]. Consecutive sparse layers can
-    /// keep this layout and save two transposes each.
+    /// keep this layout and save two transposes each, as `Sequential` does by itself.
     ///
     /// - Precondition: `input` is [inputs, M], `output` [outputs, M].
     public func applyFeatureMajor(
         _ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism = .serial
     ) {
-        precondition(
-            input.rows == inputs && output.rows == outputs && input.columns == output.columns,
-            "feature-major SparseLinear: expected \(inputs)×M and \(outputs)×M, found \(input.rows)×\(input.columns) and \(output.rows)×\(output.columns)")
-        multiply(input, rows: input.columns, layout: .featureMajor, into: &output, workspace: &workspace, parallelism: parallelism)
+        apply(input, layout: .featureMajor, into: &output, layout: .featureMajor, workspace: &workspace, parallelism: parallelism)
     }
 
-    private enum Layout { case rowMajor, featureMajor }
-
-    private func multiply(
-        _ input: Matrix, rows m: Int, layout: Layout, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism
+    public func apply(
+        _ input: Matrix, layout inputLayout: ActivationLayout, into output: inout Matrix, layout outputLayout: ActivationLayout,
+        workspace: inout Workspace, parallelism: Parallelism
     ) {
+        requireShapes(input, inputLayout, output, outputLayout)
+        let m = input.batch(inputLayout), inputStride = input.columns, outputStride = output.columns
         guard m > 0 else { return }
-        let stored = layout == .rowMajor ? ck_row_major : ck_feature_major
-        let inputStride = input.columns, outputStride = output.columns
         let relu: Int32 = activation == .relu ? 1 : 0
         output.withUnsafeMutableBufferPointer { y in
             input.withUnsafeBufferPointer { x in
                 withBias { bias in
-                    let source = ck_sparse_input(data: x.baseAddress!, rows: m, stride: inputStride, layout: stored)
-                    let target = ck_sparse_output(data: y.baseAddress!, stride: outputStride, layout: stored, bias: bias, relu: relu)
+                    let source = ck_sparse_input(data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC)
+                    let target = ck_sparse_output(
+                        data: y.baseAddress!, stride: outputStride, layout: outputLayout.inC, bias: bias, relu: relu)
                     if m == 1 && weight.values == .float32 {
                         multiplyVector(source, target, parallelism)
                     } else {
@@ -75,7 +73,8 @@ public struct SparseLinear: LinearLayer {
         }
     }
 
-    private func multiplyVector(_ x: ck_sparse_input, _ y: ck_sparse_output, _ parallelism: Parallelism) {
+    /// The one row of `x`.
+    internal func multiplyVector(_ x: ck_sparse_input, _ y: ck_sparse_output, _ parallelism: Parallelism) {
         let kernel = ck_active_kernels().pointee.spmv_f32_f32_block
         let starts = weight.firstOutputs
         nonisolated(unsafe) let (x, y) = (x, y)
@@ -92,11 +91,9 @@ public struct SparseLinear: LinearLayer {
     private func multiplyTiles(
         _ x: ck_sparse_input, _ y: ck_sparse_output, _ workspace: inout Workspace, _ parallelism: Parallelism
     ) {
-        let isInt8 = weight.values == .int8
-        var largest = weight.parts[0].structure(inputs: inputs, shape: weight.shape)
-        let threadBytes = roundUp(ck_sparse_workspace_bytes(&largest, isInt8 ? 1 : 0), toMultipleOf: 64)
+        let threadBytes = tileScratchBytes
         nonisolated(unsafe) let scratch = workspace.reserve(byteCount: threadBytes * parallelism.threads)
-        let tiles = parallelism.parts(count: x.rows, multiple: ck_sparse_tile(weight.shape.rows, isInt8 ? 1 : 0))
+        let tiles = parallelism.parts(count: x.rows, multiple: tileRows)
         let cuts = tiles.count >= 2 * parallelism.threads ? 1 : min(weight.parts.count, parallelism.threads)
         let parts = Parallelism(threads: cuts).ranges(count: weight.parts.count, multiple: 1)
         let starts = weight.firstOutputs
@@ -109,6 +106,20 @@ public struct SparseLinear: LinearLayer {
                     scratch + thread * threadBytes)
             }
         }
+    }
+
+    /// Rows that the kernel takes at a time.
+    internal var tileRows: Int { ck_sparse_tile(weight.shape.rows, weight.values == .int8 ? 1 : 0) }
+
+    /// Bytes of scratch memory for `multiplyTile`, a multiple of 64.
+    internal var tileScratchBytes: Int {
+        var largest = weight.parts[0].structure(inputs: inputs, shape: weight.shape)
+        return roundUp(ck_sparse_workspace_bytes(&largest, weight.values == .int8 ? 1 : 0), toMultipleOf: 64)
+    }
+
+    /// All outputs of rows `rows` of `x`, on the calling thread.
+    internal func multiplyTile(_ x: ck_sparse_input, _ y: ck_sparse_output, rows: Range<Int>, scratch: UnsafeMutableRawPointer) {
+        multiply(0..<weight.parts.count, rows: rows, x, y, scratch)
     }
 
     private func multiply(
@@ -125,4 +136,8 @@ public struct SparseLinear: LinearLayer {
             kernels.spmm_f32_u8_s8block(weights, weights.count, &x, &y, rows.lowerBound, rows.upperBound, scratch)
         }
     }
+}
+
+extension ActivationLayout {
+    internal var inC: ck_layout { self == .rowMajor ? ck_row_major : ck_feature_major }
 }

@@ -17,6 +17,22 @@ public struct WeightMask: Sendable, Hashable {
         self.keeps = keeps.map { $0 ? 1 : 0 }
     }
 
+    /// The mask that keeps the elements of `matrix` other than 0 (and −0).
+    public init(nonzerosOf matrix: Matrix) {
+        (rows, columns) = (matrix.rows, matrix.columns)
+        keeps = matrix.withUnsafeBufferPointer { elements in
+            [UInt8](unsafeUninitializedCapacity: elements.count) { marks, count in
+                count = elements.count
+                guard let from = elements.baseAddress, let to = marks.baseAddress else { return }
+                var index = 0
+                while index < count {
+                    to[index] = from[index] != 0 ? 1 : 0
+                    index &+= 1
+                }
+            }
+        }
+    }
+
     /// Number of kept weights.
     public var keptCount: Int { keeps.reduce(0) { $0 + Int($1) } }
 

@@ -1,0 +1,60 @@
+internal import Foundation
+
+/// What one format made of a layer: measured time, bytes and error.
+public struct FormatFigures: Sendable, Hashable {
+    public let format: LayerFormat
+    /// Median seconds of one run on the sample.
+    public let seconds: Double
+    /// Bytes really held by weights and bias.
+    public let byteCount: Int
+    /// √(Σ(y − y₀)² / Σy₀²) over the outputs for the sample, y₀ those of the float32 layer.
+    public let relativeError: Double
+}
+
+/// The format that a layer was given, and why: the figures of all formats that were tried.
+public struct LayerChoice: Sendable {
+    /// Place of the layer in the network.
+    public let layer: Int
+    public let inputs: Int
+    public let outputs: Int
+    /// Rows of activations that the times are for.
+    public let rows: Int
+    /// float32 and the candidates, in the order in which they were given.
+    public let figures: [FormatFigures]
+    /// Candidates that this layer cannot be stored in, with the reason.
+    public let unsuited: [(format: LayerFormat, reason: NumericsError)]
+    // Into figures; float32 comes first.
+    internal let chosen: Int
+
+    private var choice: FormatFigures { figures[chosen] }
+    /// The chosen format.
+    public var format: LayerFormat { choice.format }
+    /// Median seconds of one run.
+    public var seconds: Double { choice.seconds }
+    /// Bytes really held by weights and bias.
+    public var byteCount: Int { choice.byteCount }
+    /// How many times as fast as float32 the chosen format is.
+    public var ratioToFloat32: Double { figures[0].seconds / choice.seconds }
+    /// Relative RMS error of the outputs against those of the float32 layer.
+    public var relativeError: Double { choice.relativeError }
+
+    /// The same measurements with float32 chosen.
+    internal var inFloat32: LayerChoice {
+        LayerChoice(layer: layer, inputs: inputs, outputs: outputs, rows: rows, figures: figures, unsuited: unsuited, chosen: 0)
+    }
+}
+
+extension LayerChoice: CustomStringConvertible {
+    /// One line, whose columns stand below those of other choices.
+    public var description: String {
+        let shape = "\(rows)×\(inputs)×\(outputs)"
+        return "layer " + String(format: "%2d", layer) + "  " + shape.padded(18) + format.description.padded(13)
+            + String(
+                format: "%10.1f µs %8.2f × float32 %12.1f kB   error %8.3f %%", seconds * 1e6, ratioToFloat32, Double(byteCount) / 1e3,
+                relativeError * 100)
+    }
+}
+
+extension String {
+    fileprivate func padded(_ width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
+}
