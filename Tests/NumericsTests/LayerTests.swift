@@ -131,6 +131,25 @@ import Testing
     }
 
     /// Large enough for two threads to be at work at the same time: each needs scratch memory of its own.
+    /// A large batch is multiplied in chunks of 256 rows at most: each row must come out as it does alone with a few others.
+    @Test(arguments: ["w8a8", "w4a8-g32", "w2a8"], [255, 256, 257, 531]) func chunksDoNotChangeBits(name: String, m: Int) throws {
+        var generator = SeededGenerator()
+        let x = generator.matrix(m, 64)
+        let linear = try Linear(weight: generator.matrix(21, 64), bias: generator.numbers(21))
+        for quantization in [ActivationQuantization.dynamic, .fixed(scale: 0.01, zeroPoint: 100)] {
+            let layer = try QuantizedLinear(linear, scheme: QuantizationScheme(named: name), inputQuantization: quantization)
+            let whole = layer(x).bits
+            var parts: [UInt32] = []
+            for first in stride(from: 0, to: m, by: 30) {
+                parts += layer(Matrix(rows: min(30, m - first), columns: 64) { x[first + $0, $1] }).bits
+            }
+            #expect(whole == parts, "seed \(generator.seed)")
+            var threaded = Matrix(rows: m, columns: 21), workspace = Workspace()
+            layer.apply(x, into: &threaded, workspace: &workspace, parallelism: Parallelism(threads: 3))
+            #expect(threaded.bits == whole)
+        }
+    }
+
     @Test(arguments: ["w8a8", "w4a8-g32", "f16"]) func threadsDoNotDisturbOneAnother(name: String) throws {
         let linear = try Linear(weight: Matrix(rows: 512, columns: 1024) { Float(($0 * 37 + $1 * 101) % 127 - 63) })
         let layer: any LinearLayer =

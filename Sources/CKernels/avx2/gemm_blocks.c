@@ -18,7 +18,7 @@ enum {
   fold_units = ck_fold / 4,
   unit_bytes = ck_panel * 4,
   block_unit_bytes = ck_row_block * 4,
-  row_chunk = 256,  // rows whose sums are kept while a panel goes through K
+  row_chunk = ck_row_chunk,  // rows whose sums are kept while a panel goes through K
   half_block = ck_row_block / 2,
 };
 

@@ -24,6 +24,7 @@ enum {
   ck_panel = 16,              // outputs in a panel
   ck_fold = 32,               // inputs are padded to a multiple of this; the smallest group
   ck_row_block = 8,           // activation rows interleaved in one block
+  ck_row_chunk = 256,         // activation rows that are worth multiplying at once: more share the decoding of a panel no better
   ck_few_rows = 4,            // up to this many rows, activations stay row-major
   ck_gemm_max_inputs = 65536, // 255 · 127 · 65,536 < 2³¹
   ck_gemm_block = 1024,       // inputs that are decoded at a time

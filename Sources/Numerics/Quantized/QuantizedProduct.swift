@@ -42,28 +42,41 @@ extension QuantizedMatrix {
         _ x: UnsafePointer<Float>, rows m: Int, into target: ck_gemm_output, activations: ActivationQuantization,
         workspace: inout Workspace, parallelism: Parallelism
     ) {
+        // Chunk by chunk, so that codes are multiplied while they are in the L2 cache and a large batch needs no more memory than a small one.
+        let chunks = Parallelism(threads: (m + ck_row_chunk - 1) / ck_row_chunk).ranges(count: m, multiple: ck_row_block)
         let threadBytes = ck_gemm_workspace_bytes(columns)
         var measure = Carver(nil)
-        _ = QuantizedActivations(rows: m, columns: columns, from: &measure)
+        _ = QuantizedActivations(rows: chunks[0].count, columns: columns, from: &measure)
         _ = measure.take(UInt8.self, threadBytes * parallelism.threads)
         var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
-        let codes = QuantizedActivations(rows: m, columns: columns, from: &carver)
-        nonisolated(unsafe) let scratch = carver.take(UInt8.self, threadBytes * parallelism.threads)!
-        let kernel = Self.kernel(scheme), highest = scheme.activations.highest
+        var codes = QuantizedActivations(rows: chunks[0].count, columns: columns, from: &carver)
+        let scratch = carver.take(UInt8.self, threadBytes * parallelism.threads)!
+        for chunk in chunks {
+            codes.rows = chunk.count
+            multiplyChunk(
+                x + chunk.lowerBound * columns, codes, into: target.fromRow(chunk.lowerBound), activations: activations,
+                scratch: (scratch, threadBytes), parallelism: parallelism)
+        }
+    }
+
+    private func multiplyChunk(
+        _ x: UnsafePointer<Float>, _ codes: QuantizedActivations, into target: ck_gemm_output, activations: ActivationQuantization,
+        scratch: (memory: UnsafeMutablePointer<UInt8>, bytesPerThread: Int), parallelism: Parallelism
+    ) {
+        let kernel = Self.kernel(scheme), highest = scheme.activations.highest, m = codes.rows
+        let panels = roundUp(rows, toMultipleOf: ck_panel) / ck_panel
         if parallelism.threads == 1 {  // nothing is cut, which matters to products of a microsecond
             codes.fill(0..<m, from: x, activations: activations, highest: highest)
             codes.withCStruct { x in
-                withCStruct { w in
-                    withUnsafePointer(to: target) { kernel(w, x, $0, 0, m, 0, roundUp(rows, toMultipleOf: ck_panel) / ck_panel, scratch) }
-                }
+                withCStruct { w in withUnsafePointer(to: target) { kernel(w, x, $0, 0, m, 0, panels, scratch.memory) } }
             }
             return
         }
         let blocks = parallelism.parts(count: m, multiple: ck_row_block)
-        let tiles = Self.tiles(rows: m, panels: roundUp(rows, toMultipleOf: ck_panel) / ck_panel, parallelism: parallelism)
+        let tiles = Self.tiles(rows: m, panels: panels, parallelism: parallelism)
         codes.withCStruct { codesOfRows in
             withCStruct { w in
-                nonisolated(unsafe) let (w, source, codesOfRows, target, codes) = (w, x, codesOfRows, target, codes)
+                nonisolated(unsafe) let (w, source, codesOfRows, target, codes, scratch) = (w, x, codesOfRows, target, codes, scratch)
                 parallelism.forEachPart(ofStages: [blocks.count, tiles.count]) { stage, part, thread in
                     if stage == 0 {
                         codes.fill(blocks[part], from: source, activations: activations, highest: highest)
@@ -73,7 +86,7 @@ extension QuantizedMatrix {
                     withUnsafePointer(to: target) { y in
                         kernel(
                             w, codesOfRows, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound,
-                            scratch + thread * threadBytes)
+                            scratch.memory + thread * scratch.bytesPerThread)
                     }
                 }
             }
@@ -140,6 +153,16 @@ extension QuantizedMatrix {
     }
 }
 
+extension ck_gemm_output {
+    /// The same outputs from row `row` on.
+    fileprivate func fromRow(_ row: Int) -> ck_gemm_output {
+        var rest = self
+        let elementBytes = type == ck_output_f32 || type == ck_output_s32 ? 4 : 1
+        rest.data = data + row * stride * elementBytes
+        return rest
+    }
+}
+
 internal typealias ck_fn_gemm = @convention(c) (
     UnsafePointer<ck_gemm_weights>, UnsafePointer<ck_gemm_activations>, UnsafePointer<ck_gemm_output>, Int, Int, Int, Int,
     UnsafeMutableRawPointer
@@ -147,7 +170,8 @@ internal typealias ck_fn_gemm = @convention(c) (
 
 /// Codes, scales and zero points of M rows in scratch memory, in the layout that the gemm kernels read.
 internal struct QuantizedActivations {
-    let rows: Int
+    /// At most as many as there is memory for.
+    var rows: Int
     let columns: Int
     let paddedColumns: Int
     private let codes: UnsafeMutablePointer<UInt8>?
