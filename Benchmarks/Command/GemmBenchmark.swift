@@ -68,7 +68,7 @@ struct Gemm: ParsableCommand {
         let runs = layers.map { LayerRun($0, x, shared.parallelism) }
         let seconds = medianSeconds(
             zip(all, runs).map { format, run in TimedCall(name: format.name, body: run.callAsFunction) }, seconds: shared.seconds,
-            progress: progress)
+            threads: shared.threads, progress: progress)
         progress.clear()
         for (index, format) in all.enumerated() {
             let time = seconds[index], rate = shape.operations / time / 1e9, ratio = seconds[0] / time

@@ -110,7 +110,7 @@ final class ModelStudy {
             let runs = layers.map { LayerRun($0, activations.repeatedRows(batch), options.common.parallelism) }
             return medianSeconds(
                 zip(variants, runs).map { variant, run in TimedCall(name: "\(matrix.name) \(variant.name)", body: run.callAsFunction) },
-                seconds: min(options.common.seconds, 0.05), turns: 3, progress: progress)
+                seconds: min(options.common.seconds, 0.05), turns: 3, threads: options.common.threads, progress: progress)
         }
         progress.clear()
         for (index, layer) in layers.enumerated() {

@@ -111,7 +111,7 @@ final class SparseStudy {
         let dense = LayerRun(linear, x, shared.parallelism)
         let calls = [TimedCall(name: "float32", body: dense.callAsFunction)]
             + zip(formats, runs).map { TimedCall(name: $0.name, body: $1.callAsFunction) }
-        let seconds = medianSeconds(calls, seconds: shared.seconds, progress: progress)
+        let seconds = medianSeconds(calls, seconds: shared.seconds, threads: shared.threads, progress: progress)
         progress.clear()
         let denseRate = shape.operations / seconds[0] / 1e9
         table.row([
@@ -151,7 +151,7 @@ final class SparseStudy {
             let dense = LayerRun(linear, x, shared.parallelism)
             let seconds = medianSeconds(
                 [TimedCall(name: "float32", body: dense.callAsFunction), TimedCall(name: format.name, body: run.callAsFunction)],
-                seconds: min(0.03, shared.seconds), turns: 3)
+                seconds: min(0.03, shared.seconds), turns: 3, threads: shared.threads)
             return seconds[1] < seconds[0]
         }
         if try isFaster(0) { return "0 %" }

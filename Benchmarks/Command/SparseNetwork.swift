@@ -36,7 +36,7 @@ struct SparseNetworkStudy {
                 [
                     TimedCall(name: "float32", body: float32.callAsFunction), TimedCall(name: "row-major", body: rowMajor.callAsFunction),
                     TimedCall(name: format.name, body: kept.callAsFunction),
-                ], seconds: shared.seconds, progress: progress)
+                ], seconds: shared.seconds, threads: shared.threads, progress: progress)
             progress.clear()
             guard rowMajor.output == kept.output else {
                 throw BenchmarkError("network of \(format.name): expected the same outputs in every layout, found others")

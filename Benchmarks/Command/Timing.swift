@@ -21,12 +21,18 @@ func median(_ values: [Double]) -> Double {
 ///
 /// A turn of a call is one run that is not counted, which brings its data into the caches again, and then counted runs for a few
 /// milliseconds. Turns go on until each call has been timed for `seconds` and at least in `turns` turns.
-func medianSeconds(_ calls: [TimedCall], seconds: Double = 0.3, turns: Int = 5, progress: Progress? = nil) -> [Double] {
+///
+/// With several `threads` each turn waits until the threads of the call before sleep: those of OpenBLAS go on spinning for some 25 ms
+/// (2²⁶ cycles), on the cores that the next call needs.
+func medianSeconds(
+    _ calls: [TimedCall], seconds: Double = 0.3, turns: Int = 5, threads: Int = 1, progress: Progress? = nil
+) -> [Double] {
     var samples = [[Double]](repeating: [], count: calls.count)
     let turnSeconds = seconds / Double(turns)
     for turn in 0..<turns {
         for (index, call) in calls.enumerated() {
             progress?.show("\(call.name) (\(turn + 1)/\(turns))")
+            if threads > 1 { Thread.sleep(forTimeInterval: 0.05) }
             samples[index] += sampleTurn(call, seconds: turnSeconds)
         }
     }

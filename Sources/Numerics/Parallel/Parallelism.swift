@@ -60,8 +60,9 @@ public struct Parallelism: Sendable, Hashable {
     }
 
     /// Calls `body(stage, part, thread)` for each part 0..<counts[stage] of each stage. No part of a stage begins before all parts of the
-    /// stage before have ended. Parts go to whichever thread is free, the calling one from the first moment, so a thread that wakes up late or
-    /// shares its core costs no more than its share; `thread` is in 0..<threads, and no two parts at a time have the same.
+    /// stage before have ended. Each thread has a share of neighbouring parts, the same in every call, so that what it wrote the last time is in
+    /// its own cache; whoever is done with its share goes on with the others', so a thread that wakes up late or shares its core costs no
+    /// more than what it has begun. `thread` is in 0..<threads, 0 for the calling one, and no two parts at a time have the same.
     package func forEachPart(ofStages counts: [Int], _ body: @Sendable (_ stage: Int, _ part: Int, _ thread: Int) -> Void) {
         if threads == 1 {
             for (stage, count) in counts.enumerated() {
@@ -69,10 +70,15 @@ public struct Parallelism: Sendable, Hashable {
             }
             return
         }
-        let progress = counts.map { StageProgress(count: $0) }
-        DispatchQueue.concurrentPerform(iterations: min(threads, counts.max() ?? 0)) { thread in
+        let workers = min(threads, counts.max() ?? 0)
+        let progress = counts.map { StageProgress(count: $0, shares: workers) }
+        let caller = pthread_self(), helpers = Atomic<Int>(0)
+        DispatchQueue.concurrentPerform(iterations: workers) { _ in
+            let isCaller = pthread_equal(pthread_self(), caller) != 0
+            let thread = isCaller ? 0 : helpers.add(1, ordering: .relaxed).newValue
+            guard thread < workers else { return }  // a helper comes again only when all is done
             for (stage, progress) in progress.enumerated() {
-                while let part = progress.claim() {
+                while let part = progress.claim(first: thread) {
                     body(stage, part, thread)
                     progress.finish()
                 }
@@ -85,14 +91,29 @@ public struct Parallelism: Sendable, Hashable {
 /// Which parts of a stage are taken, and how many have ended.
 private final class StageProgress: Sendable {
     private let count: Int
-    private let claimed = Atomic<Int>(0)
+    private let shares: [Share]
     private let ended = Atomic<Int>(0)
 
-    init(count: Int) { self.count = count }
+    private final class Share: Sendable {
+        let parts: Range<Int>
+        let claimed = Atomic<Int>(0)
 
-    func claim() -> Int? {
-        let part = claimed.add(1, ordering: .relaxed).oldValue
-        return part < count ? part : nil
+        init(_ parts: Range<Int>) { self.parts = parts }
+    }
+
+    init(count: Int, shares: Int) {
+        self.count = count
+        self.shares = (0..<shares).map { Share(count * $0 / shares..<count * ($0 + 1) / shares) }
+    }
+
+    /// A part of the share `first`, or else of the next ones; nil when all are taken.
+    func claim(first: Int) -> Int? {
+        for offset in shares.indices {
+            let share = shares[(first + offset) % shares.count]
+            let part = share.parts.lowerBound + share.claimed.add(1, ordering: .relaxed).oldValue
+            if part < share.parts.upperBound { return part }
+        }
+        return nil
     }
 
     func finish() { ended.add(1, ordering: .releasing) }
