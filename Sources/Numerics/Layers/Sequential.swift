@@ -24,7 +24,7 @@ public struct ReLU: Layer {
 public struct Sequential: Layer {
     public let layers: [any Layer]
 
-    /// A network of the given layers. A ReLU that follows a linear layer becomes part of it.
+    /// A network of the given layers. A ReLU that follows a linear layer or convolution becomes part of it.
     ///
     /// - Throws: `NumericsError.shapeMismatch` where a layer has another number of inputs than the one before has outputs.
     public init(_ layers: [any Layer]) throws(NumericsError) {
@@ -43,6 +43,9 @@ public struct Sequential: Layer {
             if layer is ReLU, var linear = fused.last as? any LinearLayer {
                 linear.activation = .relu
                 fused[fused.count - 1] = linear
+            } else if layer is ReLU, var convolution = fused.last as? Convolution {
+                convolution.linear.activation = .relu
+                fused[fused.count - 1] = convolution
             } else {
                 fused.append(layer)
             }
