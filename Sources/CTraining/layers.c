@@ -42,3 +42,38 @@ void ck_fill_rows_f32(const float *row, size_t rows, size_t columns, float *dest
   for (size_t m = 0; m < rows; m++, destination += columns)
     for (size_t n = 0; n < columns; n++) destination[n] = row[n];
 }
+
+void ck_gather_i64(const int64_t *source, const int64_t *indices, size_t count, int64_t *values) {
+  for (size_t i = 0; i < count; i++) values[i] = source[indices[i]];
+}
+
+static uint64_t rotated(uint64_t x, int by) { return x << by | x >> (64 - by); }
+
+static uint64_t next_random(uint64_t s[4]) {
+  uint64_t result = rotated(s[0] + s[3], 23) + s[0], shifted = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= shifted;
+  s[3] = rotated(s[3], 45);
+  return result;
+}
+
+static size_t random_below(size_t bound, uint64_t s[4]) {
+  for (;;) {
+    unsigned __int128 product = (unsigned __int128)next_random(s) * bound;
+    if ((uint64_t)product >= -(uint64_t)bound % bound) return (size_t)(product >> 64);
+  }
+}
+
+void ck_permutation_i64(int64_t *order, size_t count, const uint64_t *state) {
+  uint64_t s[4] = {state[0], state[1], state[2], state[3]};
+  for (size_t i = 0; i < count; i++) order[i] = (int64_t)i;
+  for (size_t last = count; last > 1; last--) {
+    size_t other = random_below(last, s);
+    int64_t value = order[last - 1];
+    order[last - 1] = order[other];
+    order[other] = value;
+  }
+}

@@ -1,4 +1,5 @@
 public import CompactNumerics
+internal import CTraining
 
 /// Layers one after the other, with backward pass and gradients. What training, pruning and quantization work on; `deployed` gives the
 /// network that an app runs.
@@ -12,6 +13,7 @@ public final class TrainableNetwork {
     /// respect to its outputs [batch, outputs], before the layer gets it.
     public var gradientObserver: ((Int, Tensor) -> Void)?
     private let roundedInput = Tensor()
+    private var outputs: [Tensor] = []
 
     /// A network of the given layers, of which each takes what the one before gives.
     ///
@@ -75,12 +77,19 @@ public final class TrainableNetwork {
             context.arithmetic.round(from: input.pointer, to: roundedInput.pointer, count: input.count)
             activations = roundedInput
         }
+        outputs.removeAll(keepingCapacity: true)
         for layer in layers {
             let output = layer.forward(activations, context: context)
             if output !== activations { context.arithmetic.round(output) }
             activations = output
+            outputs.append(output)
         }
         return activations
+    }
+
+    /// The name of the first layer whose outputs of the last forward pass are not all finite.
+    internal var firstNonFiniteOutput: String? {
+        zip(layers, outputs).first { ck_first_not_finite_f32($1.pointer, $1.count) < $1.count }?.0.name
     }
 
     /// Computes the gradients of all parameters from that of the outputs of the last forward pass; all of them, and those passed from
