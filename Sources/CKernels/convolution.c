@@ -15,14 +15,17 @@ static span inside(size_t output, size_t stride, size_t padding, size_t window, 
   return (span){before, first, end - padding > first ? end - padding - first : 0};
 }
 
-// Rows of a window are short (5 floats for LeNet-5), where a call of memcpy costs more than the copy.
+// Rows of a window are short (5 floats for LeNet-5), where a call of memcpy costs more than the copy. Fours, the last of them overlapping.
 static inline void copy(float *to, const float *from, size_t count) {
-  if (count > 32) {
+  const size_t four = 4 * sizeof(float);
+  if (count > 64) {
     memcpy(to, from, count * sizeof(float));
-    return;
+  } else if (count >= 4) {
+    for (size_t i = 0; i + 4 < count; i += 4) memcpy(to + i, from + i, four);
+    memcpy(to + count - 4, from + count - 4, four);
+  } else {
+    for (size_t i = 0; i < count; i++) to[i] = from[i];
   }
-  for (; count >= 4; count -= 4, to += 4, from += 4) memcpy(to, from, 4 * sizeof(float));
-  for (; count; count--) *to++ = *from++;
 }
 
 void ck_im2col_f32(const float *images, size_t batch, const ck_windows *windows, float *patches) {
@@ -42,25 +45,53 @@ void ck_im2col_f32(const float *images, size_t batch, const ck_windows *windows,
     }
 }
 
-static inline void max_of_window(const float *image, const ck_windows *w, span rows, span columns, float *y, int32_t *winners) {
+typedef float floats __attribute__((vector_size(16)));
+typedef int32_t ints __attribute__((vector_size(16)));
+
+// Four channels of one window. A NaN wins over what is not one.
+static inline void max_of_four(const float *image, const ck_windows *w, span rows, span columns, size_t channel, float *y, int32_t *winners) {
+  floats best;
+  ints winner = {0, 0, 0, 0};
+  const ints lanes = {0, 1, 2, 3};
   for (size_t r = 0; r < rows.count; r++)
     for (size_t q = 0; q < columns.count; q++) {
-      size_t offset = ((rows.first + r) * w->width + columns.first + q) * w->channels;
-      const float *x = image + offset;
+      size_t offset = ((rows.first + r) * w->width + columns.first + q) * w->channels + channel;
+      floats x;
+      memcpy(&x, image + offset, sizeof x);
+      ints position = lanes + (int32_t)offset;
       if (r == 0 && q == 0) {
-        for (size_t c = 0; c < w->channels; c++) y[c] = x[c];
-        if (winners)
-          for (size_t c = 0; c < w->channels; c++) winners[c] = (int32_t)(offset + c);
-      } else if (winners) {
-        for (size_t c = 0; c < w->channels; c++) {
-          int better = (x[c] > y[c]) | (x[c] != x[c]);
-          y[c] = better ? x[c] : y[c];
-          winners[c] = better ? (int32_t)(offset + c) : winners[c];
-        }
+        best = x;
+        winner = position;
       } else {
-        for (size_t c = 0; c < w->channels; c++) y[c] = (x[c] > y[c]) | (x[c] != x[c]) ? x[c] : y[c];
+        ints better = ((x > best) & (best == best)) | ((x != x) & (best == best));
+        best = (floats)(((ints)x & better) | ((ints)best & ~better));
+        winner = (position & better) | (winner & ~better);
       }
     }
+  memcpy(y + channel, &best, sizeof best);
+  if (winners) memcpy(winners + channel, &winner, sizeof winner);
+}
+
+static void max_of_one(const float *image, const ck_windows *w, span rows, span columns, size_t channel, float *y, int32_t *winners) {
+  size_t winner = (rows.first * w->width + columns.first) * w->channels + channel;
+  for (size_t r = 0; r < rows.count; r++)
+    for (size_t q = 0; q < columns.count; q++) {
+      size_t offset = ((rows.first + r) * w->width + columns.first + q) * w->channels + channel;
+      float x = image[offset], best = image[winner];
+      if (best == best && (x > best || x != x)) winner = offset;
+    }
+  y[channel] = image[winner];
+  if (winners) winners[channel] = (int32_t)winner;
+}
+
+static inline void max_of_window(const float *image, const ck_windows *w, span rows, span columns, float *y, int32_t *winners) {
+  if (w->channels < 4) {
+    for (size_t c = 0; c < w->channels; c++) max_of_one(image, w, rows, columns, c, y, winners);
+    return;
+  }
+  // The last four may overlap the ones before, and give the same again.
+  for (size_t c = 0; c + 4 < w->channels; c += 4) max_of_four(image, w, rows, columns, c, y, winners);
+  max_of_four(image, w, rows, columns, w->channels - 4, y, winners);
 }
 
 void ck_max_pool_f32(const float *images, size_t batch, const ck_windows *windows, float *y, int32_t *winners) {

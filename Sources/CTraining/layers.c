@@ -1,4 +1,5 @@
 #include "layers.h"
+#include "clones.h"
 
 #include <string.h>
 
@@ -7,22 +8,38 @@ void ck_gather_rows_f32(const float *source, size_t columns, const int64_t *indi
     memcpy(destination + i * columns, source + (size_t)indices[i] * columns, columns * sizeof(float));
 }
 
-void ck_relu_forward_f32(const float *x, float *y, size_t count) {
+CK_BODY ck_relu_forward_f32_body(const float *restrict x, float *restrict y, size_t count) {
   for (size_t i = 0; i < count; i++) y[i] = x[i] < 0.0f ? 0.0f : x[i];
 }
+CK_CLONES(ck_relu_forward_f32,
+          (const float *restrict x, float *restrict y, size_t count),
+          (x, y, count))
 
-void ck_relu_backward_f32(const float *y, const float *dy, float *dx, size_t count) {
-  for (size_t i = 0; i < count; i++) dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
+CK_BODY ck_relu_backward_f32_body(const float *restrict y, const float *restrict dy, float *restrict dx, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    // Loaded in any case, or the loop would have a branch.
+    float gradient = dy[i];
+    dx[i] = y[i] > 0.0f ? gradient : 0.0f;
+  }
 }
+CK_CLONES(ck_relu_backward_f32,
+          (const float *restrict y, const float *restrict dy, float *restrict dx, size_t count),
+          (y, dy, dx, count))
 
-void ck_add_column_sums_f32(const float *x, size_t rows, size_t columns, float *sums) {
+CK_BODY ck_add_column_sums_f32_body(const float *restrict x, size_t rows, size_t columns, float *restrict sums) {
   for (size_t m = 0; m < rows; m++, x += columns)
     for (size_t n = 0; n < columns; n++) sums[n] += x[n];
 }
+CK_CLONES(ck_add_column_sums_f32,
+          (const float *restrict x, size_t rows, size_t columns, float *restrict sums),
+          (x, rows, columns, sums))
 
-void ck_scale_f32(float *x, size_t count, float factor) {
+CK_BODY ck_scale_f32_body(float *x, size_t count, float factor) {
   for (size_t i = 0; i < count; i++) x[i] *= factor;
 }
+CK_CLONES(ck_scale_f32,
+          (float *x, size_t count, float factor),
+          (x, count, factor))
 
 // x · 0 is 0 for finite numbers and NaN for others. Blocks let the sum be vectorized and the search stop early.
 size_t ck_first_not_finite_f32(const float *x, size_t count) {

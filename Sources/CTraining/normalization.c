@@ -1,4 +1,5 @@
 #include "normalization.h"
+#include "clones.h"
 
 void ck_channel_moments_f32(const float *x, size_t rows, size_t channels, double *scratch, float *mean, float *variance) {
   double *sums = scratch, *squares = scratch + channels;
@@ -17,7 +18,7 @@ void ck_channel_moments_f32(const float *x, size_t rows, size_t channels, double
   }
 }
 
-void ck_batch_norm_forward_f32(const float *restrict x, size_t rows, size_t channels, const float *restrict mean, const float *restrict inverse,
+CK_BODY ck_batch_norm_forward_f32_body(const float *restrict x, size_t rows, size_t channels, const float *restrict mean, const float *restrict inverse,
                                const float *restrict gamma, const float *restrict beta, float *restrict normalized, float *restrict y) {
   for (size_t m = 0; m < rows; m++, x += channels, normalized += channels, y += channels)
     for (size_t c = 0; c < channels; c++) {
@@ -26,6 +27,9 @@ void ck_batch_norm_forward_f32(const float *restrict x, size_t rows, size_t chan
       y[c] = n * gamma[c] + beta[c];
     }
 }
+CK_CLONES(ck_batch_norm_forward_f32,
+          (const float *restrict x, size_t rows, size_t channels, const float *restrict mean, const float *restrict inverse, const float *restrict gamma, const float *restrict beta, float *restrict normalized, float *restrict y),
+          (x, rows, channels, mean, inverse, gamma, beta, normalized, y))
 
 void ck_batch_norm_sums_f32(const float *dy, const float *normalized, size_t rows, size_t channels, double *scratch, float *dgamma, float *dbeta) {
   double *products = scratch, *sums = scratch + channels;
@@ -41,7 +45,7 @@ void ck_batch_norm_sums_f32(const float *dy, const float *normalized, size_t row
   }
 }
 
-void ck_batch_norm_backward_f32(const float *restrict dy, const float *restrict normalized, size_t rows, size_t channels,
+CK_BODY ck_batch_norm_backward_f32_body(const float *restrict dy, const float *restrict normalized, size_t rows, size_t channels,
                                 const float *restrict gamma, const float *restrict inverse, const float *restrict dgamma,
                                 const float *restrict dbeta, float *restrict dx) {
   const float share = 1.0f / (float)rows;
@@ -49,6 +53,9 @@ void ck_batch_norm_backward_f32(const float *restrict dy, const float *restrict 
     for (size_t c = 0; c < channels; c++)
       dx[c] = gamma[c] * inverse[c] * (dy[c] - dbeta[c] * share - normalized[c] * dgamma[c] * share);
 }
+CK_CLONES(ck_batch_norm_backward_f32,
+          (const float *restrict dy, const float *restrict normalized, size_t rows, size_t channels, const float *restrict gamma, const float *restrict inverse, const float *restrict dgamma, const float *restrict dbeta, float *restrict dx),
+          (dy, normalized, rows, channels, gamma, inverse, dgamma, dbeta, dx))
 
 void ck_dropout_f32(const float *restrict x, size_t count, float rate, uint64_t seed, float *restrict keep, float *restrict y) {
   const float factor = 1.0f / (1.0f - rate);

@@ -1,12 +1,23 @@
 #include "optimizers.h"
+#include "clones.h"
 
 #include <math.h>
+
+// sqrtf sets errno, which keeps loops from being vectorized.
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_elementwise_sqrt)
+#define SQUARE_ROOT(x) __builtin_elementwise_sqrt(x)
+#endif
+#endif
+#ifndef SQUARE_ROOT
+#define SQUARE_ROOT(x) sqrtf(x)
+#endif
 
 void ck_apply_mask_f32(float *x, const uint8_t *mask, size_t count) {
   for (size_t i = 0; i < count; i++) x[i] = mask[i] ? x[i] : 0.0f;
 }
 
-void ck_sgd_step_f32(float *restrict weights, const float *restrict gradient, float *restrict velocity, const uint8_t *mask, size_t count,
+CK_BODY ck_sgd_step_f32_body(float *restrict weights, const float *restrict gradient, float *restrict velocity, const uint8_t *mask, size_t count,
                      float rate, float momentum, float decay, int nesterov) {
   const float ahead = nesterov ? momentum : 0.0f;
   for (size_t i = 0; i < count; i++) {
@@ -20,8 +31,11 @@ void ck_sgd_step_f32(float *restrict weights, const float *restrict gradient, fl
     ck_apply_mask_f32(velocity, mask, count);
   }
 }
+CK_CLONES(ck_sgd_step_f32,
+          (float *restrict weights, const float *restrict gradient, float *restrict velocity, const uint8_t *mask, size_t count, float rate, float momentum, float decay, int nesterov),
+          (weights, gradient, velocity, mask, count, rate, momentum, decay, nesterov))
 
-void ck_adam_step_f32(float *restrict weights, const float *restrict gradient, float *restrict first, float *restrict second,
+CK_BODY ck_adam_step_f32_body(float *restrict weights, const float *restrict gradient, float *restrict first, float *restrict second,
                       const uint8_t *mask, size_t count, const ck_adam *step) {
   const ck_adam s = *step;
   for (size_t i = 0; i < count; i++) {
@@ -30,7 +44,7 @@ void ck_adam_step_f32(float *restrict weights, const float *restrict gradient, f
     float v = s.second_decay * second[i] + (1.0f - s.second_decay) * (g * g);
     first[i] = m;
     second[i] = v;
-    weights[i] -= s.rate * m / (sqrtf(v) * s.second_correction + s.epsilon) + s.weight_decay * weights[i];
+    weights[i] -= s.rate * m / (SQUARE_ROOT(v) * s.second_correction + s.epsilon) + s.weight_decay * weights[i];
   }
   if (mask) {
     ck_apply_mask_f32(weights, mask, count);
@@ -38,3 +52,6 @@ void ck_adam_step_f32(float *restrict weights, const float *restrict gradient, f
     ck_apply_mask_f32(second, mask, count);
   }
 }
+CK_CLONES(ck_adam_step_f32,
+          (float *restrict weights, const float *restrict gradient, float *restrict first, float *restrict second, const uint8_t *mask, size_t count, const ck_adam *step),
+          (weights, gradient, first, second, mask, count, step))

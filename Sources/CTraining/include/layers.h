@@ -10,7 +10,7 @@ void ck_gather_rows_f32(const float *_Nonnull source, size_t columns, const int6
 
 // y = max(x, 0); a NaN stays.
 void ck_relu_forward_f32(const float *_Nonnull x, float *_Nonnull y, size_t count);
-// dx = dy where y > 0, else 0; dx may be dy.
+// dx = dy where y > 0, else 0.
 void ck_relu_backward_f32(const float *_Nonnull y, const float *_Nonnull dy, float *_Nonnull dx, size_t count);
 
 // sums[n] += Σ over rows of x[m, n].
