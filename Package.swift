@@ -46,6 +46,7 @@ let package = Package(
     products: [
         .library(name: "CompactNumerics", targets: ["CompactNumerics"]),
         .library(name: "ModelFiles", targets: ["ModelFiles"]),
+        .library(name: "ModelCompression", targets: ["ModelCompression"]),
     ],
     dependencies: benchmarkDependencies,
     targets: [
@@ -55,6 +56,10 @@ let package = Package(
             name: "CompactNumerics", dependencies: ["CKernels", "CBLAS"], path: "Sources/Numerics",
             swiftSettings: swiftSettings),
         .target(name: "ModelFiles", dependencies: ["CompactNumerics"], swiftSettings: swiftSettings),
+        .target(name: "CTraining", dependencies: ["CKernels"], cSettings: kernelSettings),
+        .target(
+            name: "ModelCompression", dependencies: ["CompactNumerics", "ModelFiles", "CBLAS", "CKernels", "CTraining"],
+            resources: [.copy("Resources")], swiftSettings: swiftSettings),
         .target(
             name: "CKernelsTestSupport", dependencies: ["CKernels"], path: "Tests/CKernelsTestSupport", cSettings: kernelSettings),
         .testTarget(
@@ -63,6 +68,9 @@ let package = Package(
         .testTarget(
             name: "NumericsTests", dependencies: ["CompactNumerics", "CKernels"], swiftSettings: swiftSettings),
         .testTarget(name: "ModelFilesTests", dependencies: ["ModelFiles", "CompactNumerics"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "ModelCompressionTests", dependencies: ["ModelCompression", "ModelFiles", "CompactNumerics", "CTraining"],
+            swiftSettings: swiftSettings),
     ] + benchmarkTargets,
     cLanguageStandard: .c11
 )

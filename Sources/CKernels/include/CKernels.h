@@ -3,6 +3,7 @@
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
+#include "convolution.h"
 #include "cpu.h"
 #include "dispatch.h"
 #include "elementwise.h"

@@ -43,7 +43,8 @@ public struct Sequential: Layer {
     // What is computed: the layers, sparse ones in sequence as one; and the place of each among the layers.
     private let steps: [(first: Int, layer: any Layer)]
 
-    /// A network of the given layers. A ReLU that follows a linear layer becomes part of it, and so do the layers of a `Sequential`.
+    /// A network of the given layers. A ReLU that follows a linear layer or convolution becomes part of it, and so do the layers of a
+    /// `Sequential`.
     ///
     /// - Throws: `NumericsError.shapeMismatch` where a layer has another number of inputs than the one before has outputs.
     public init(_ layers: [any Layer]) throws(NumericsError) {
@@ -81,6 +82,9 @@ public struct Sequential: Layer {
             if layer is ReLU, var linear = fused.last as? any LinearLayer {
                 linear.activation = .relu
                 fused[fused.count - 1] = linear
+            } else if layer is ReLU, var convolution = fused.last as? Convolution {
+                convolution.linear.activation = .relu
+                fused[fused.count - 1] = convolution
             } else {
                 fused.append(layer)
             }

@@ -4,6 +4,8 @@ public struct Workspace: ~Copyable {
     private var memory: AlignedBuffer<UInt8>
     // Of the outputs of layers inside a Sequential.
     package var hidden: [Matrix] = []
+    // Windows of images, and their products.
+    package var convolution: [Matrix] = []
 
     /// An empty workspace.
     public init() {
@@ -11,7 +13,7 @@ public struct Workspace: ~Copyable {
     }
 
     /// Bytes held.
-    public var byteCount: Int { memory.count + hidden.reduce(0) { $0 + 4 * $1.count } }
+    public var byteCount: Int { memory.count + (hidden + convolution).reduce(0) { $0 + 4 * $1.count } }
 
     /// Memory of at least `byteCount` bytes, aligned to 64, whose contents are undefined; valid until the next call.
     package mutating func reserve(byteCount: Int) -> UnsafeMutableRawPointer {

@@ -1,0 +1,12 @@
+// Loops over elements that training needs and BLAS does not have. Plain C that every compiler vectorizes; nothing allocates, nothing
+// starts a thread. Arrays are row-major without gaps and do not overlap unless said.
+#ifndef CTRAINING_H
+#define CTRAINING_H
+
+#include "convolution_gradients.h"
+#include "layers.h"
+#include "loss.h"
+#include "normalization.h"
+#include "optimizers.h"
+
+#endif

@@ -1,0 +1,96 @@
+#include "layers.h"
+#include "clones.h"
+
+#include <string.h>
+
+void ck_gather_rows_f32(const float *source, size_t columns, const int64_t *indices, size_t count, float *destination) {
+  for (size_t i = 0; i < count; i++)
+    memcpy(destination + i * columns, source + (size_t)indices[i] * columns, columns * sizeof(float));
+}
+
+CK_BODY ck_relu_forward_f32_body(const float *restrict x, float *restrict y, size_t count) {
+  for (size_t i = 0; i < count; i++) y[i] = x[i] < 0.0f ? 0.0f : x[i];
+}
+CK_CLONES(ck_relu_forward_f32,
+          (const float *restrict x, float *restrict y, size_t count),
+          (x, y, count))
+
+CK_BODY ck_relu_backward_f32_body(const float *restrict y, const float *restrict dy, float *restrict dx, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    // Loaded in any case, or the loop would have a branch.
+    float gradient = dy[i];
+    dx[i] = y[i] > 0.0f ? gradient : 0.0f;
+  }
+}
+CK_CLONES(ck_relu_backward_f32,
+          (const float *restrict y, const float *restrict dy, float *restrict dx, size_t count),
+          (y, dy, dx, count))
+
+CK_BODY ck_add_column_sums_f32_body(const float *restrict x, size_t rows, size_t columns, float *restrict sums) {
+  for (size_t m = 0; m < rows; m++, x += columns)
+    for (size_t n = 0; n < columns; n++) sums[n] += x[n];
+}
+CK_CLONES(ck_add_column_sums_f32,
+          (const float *restrict x, size_t rows, size_t columns, float *restrict sums),
+          (x, rows, columns, sums))
+
+CK_BODY ck_scale_f32_body(float *x, size_t count, float factor) {
+  for (size_t i = 0; i < count; i++) x[i] *= factor;
+}
+CK_CLONES(ck_scale_f32,
+          (float *x, size_t count, float factor),
+          (x, count, factor))
+
+// x · 0 is 0 for finite numbers and NaN for others. Blocks let the sum be vectorized and the search stop early.
+size_t ck_first_not_finite_f32(const float *x, size_t count) {
+  enum { block = 1024 };
+  for (size_t start = 0; start < count; start += block) {
+    size_t end = start + block < count ? start + block : count;
+    int32_t found = 0;
+    for (size_t i = start; i < end; i++) found |= x[i] * 0.0f != 0.0f;
+    if (found)
+      for (size_t i = start; i < end; i++)
+        if (x[i] * 0.0f != 0.0f) return i;
+  }
+  return count;
+}
+
+void ck_fill_rows_f32(const float *row, size_t rows, size_t columns, float *destination) {
+  for (size_t m = 0; m < rows; m++, destination += columns)
+    for (size_t n = 0; n < columns; n++) destination[n] = row[n];
+}
+
+void ck_gather_i64(const int64_t *source, const int64_t *indices, size_t count, int64_t *values) {
+  for (size_t i = 0; i < count; i++) values[i] = source[indices[i]];
+}
+
+static uint64_t rotated(uint64_t x, int by) { return x << by | x >> (64 - by); }
+
+static uint64_t next_random(uint64_t s[4]) {
+  uint64_t result = rotated(s[0] + s[3], 23) + s[0], shifted = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= shifted;
+  s[3] = rotated(s[3], 45);
+  return result;
+}
+
+static size_t random_below(size_t bound, uint64_t s[4]) {
+  for (;;) {
+    unsigned __int128 product = (unsigned __int128)next_random(s) * bound;
+    if ((uint64_t)product >= -(uint64_t)bound % bound) return (size_t)(product >> 64);
+  }
+}
+
+void ck_permutation_i64(int64_t *order, size_t count, const uint64_t *state) {
+  uint64_t s[4] = {state[0], state[1], state[2], state[3]};
+  for (size_t i = 0; i < count; i++) order[i] = (int64_t)i;
+  for (size_t last = count; last > 1; last--) {
+    size_t other = random_below(last, s);
+    int64_t value = order[last - 1];
+    order[last - 1] = order[other];
+    order[other] = value;
+  }
+}

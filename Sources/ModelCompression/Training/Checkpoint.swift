@@ -1,0 +1,162 @@
+internal import CompactNumerics
+internal import CTraining
+internal import Foundation
+internal import ModelFiles
+
+// A checkpoint is one safetensors file. Tensors: "value/NAME", "moment0/NAME", "moment1/NAME", "mask/NAME", "statistics/NAME"; everything
+// else is metadata, and a checksum over both tells a damaged file from a sound one.
+
+extension Trainer {
+    private static let kind = "swift-model-compression checkpoint 1"
+
+    /// Writes everything that the rest of the run depends on: numbers, moments, masks, running statistics, position, loss scale, history.
+    /// The file appears complete or not at all; one that was at `path` stays until then.
+    ///
+    /// - Throws: `CompressionError.file` if the system refuses.
+    public func saveCheckpoint(to path: String) throws(CompressionError) {
+        try CompressionError.wrapping {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys]
+            func json(_ value: some Encodable) throws -> String { String(decoding: try encoder.encode(value), as: UTF8.self) }
+            var metadata = [
+                "kind": Self.kind, "network": network.fingerprint, "configuration": try json(configuration), "state": try json(state),
+                "hooks": try json(hooks.map(\.checkpointState)),
+            ]
+            let tensors = storedTensors()
+            let masks = network.parameters.compactMap { parameter in parameter.mask.map { ("mask/" + parameter.name, $0) } }
+            metadata["checksum"] = Self.checksum(tensors.map { ($0.name, $0.values) }, masks, metadata)
+            let contents =
+                tensors.map { TensorContent(name: $0.name, matrix: $0.values.matrix) }
+                + masks.map { TensorContent(name: $0.0, type: .u8, shape: [$0.1.count], bytes: $0.1) }
+            try SafetensorsFile.write(contents, metadata: metadata, to: path)
+        }
+    }
+
+    private func storedTensors() -> [(name: String, values: Tensor)] {
+        let parameters = network.parameters.flatMap { parameter in
+            [("value/" + parameter.name, parameter.value)]
+                + parameter.moments.enumerated().map { ("moment\($0.offset)/" + parameter.name, $0.element) }
+        }
+        return parameters + network.layers.flatMap { $0.statistics.map { ("statistics/" + $0.name, $0.values) } }
+    }
+
+    /// Goes on where a checkpoint was written, with the same bits as if the run had not been interrupted. Nothing changes if it fails.
+    ///
+    /// - Throws: `CompressionError.otherNetwork` for a checkpoint of another network, configuration or number of samples or hooks,
+    ///   `.damagedFile` where its contents contradict themselves, `.file` if it cannot be read or is no safetensors file.
+    public func resume(from path: String) throws {
+        let file = try CompressionError.wrapping { try SafetensorsFile(path: path) }
+        let restored = try readState(file)
+        var contents: [String: Tensor] = [:]
+        var masks: [String: [UInt8]] = [:]
+        for tensor in file.tensors {
+            try CompressionError.wrapping {
+                if tensor.name.hasPrefix("mask/") {
+                    masks[tensor.name] = try file.bytes(named: tensor.name)
+                } else {
+                    contents[tensor.name] = Tensor(try file.matrix(named: tensor.name))
+                }
+            }
+        }
+        let found = Self.checksum(contents.map { ($0.key, $0.value) }, masks.map { ($0.key, $0.value) }, file.metadata)
+        guard let expected = file.metadata["checksum"], expected == found else {
+            throw CompressionError.damagedFile(
+                path: path, what: "checksum", expected: file.metadata["checksum"] ?? "one in the metadata", found: found)
+        }
+        try requireTensors(contents, masks, path: path)
+        for (hook, saved) in zip(hooks, restored.hooks) { if let saved { try hook.restore(checkpointState: saved) } }
+        apply(contents, masks)
+        state = restored.state
+    }
+
+    private func readState(_ file: SafetensorsFile) throws(CompressionError) -> (state: RunState, hooks: [String?]) {
+        let metadata = file.metadata
+        guard metadata["kind"] == Self.kind else {
+            throw .damagedFile(path: file.path, what: "kind of file", expected: Self.kind, found: metadata["kind"] ?? "none")
+        }
+        guard metadata["network"] == network.fingerprint else {
+            throw .otherNetwork(path: file.path, expected: "a checkpoint of \(network.fingerprint)", found: metadata["network"] ?? "none")
+        }
+        func decode<Value: Decodable>(_ name: String, _: Value.Type) throws(CompressionError) -> Value {
+            guard let value = try? JSONDecoder().decode(Value.self, from: Data((metadata[name] ?? "").utf8)) else {
+                throw .damagedFile(path: file.path, what: "metadata \"\(name)\"", expected: "JSON of it", found: metadata[name] ?? "none")
+            }
+            return value
+        }
+        let configuration = try decode("configuration", TrainerConfiguration.self)
+        guard configuration == self.configuration else {
+            throw .otherNetwork(path: file.path, expected: "a run of \(self.configuration)", found: "one of \(configuration)")
+        }
+        let state = try decode("state", RunState.self), hooks = try decode("hooks", [String?].self)
+        guard state.samples == data.count, hooks.count == self.hooks.count else {
+            throw .otherNetwork(
+                path: file.path, expected: "a run on \(data.count) samples with \(self.hooks.count) hooks",
+                found: "one on \(state.samples) with \(hooks.count)")
+        }
+        guard (0...configuration.epochs).contains(state.epoch), (0..<stepsPerEpoch).contains(state.stepInEpoch), state.optimizerSteps >= 0 else {
+            throw .damagedFile(
+                path: file.path, what: "position", expected: "at most epoch \(configuration.epochs), step \(stepsPerEpoch - 1)",
+                found: "epoch \(state.epoch), step \(state.stepInEpoch)")
+        }
+        return (state, hooks)
+    }
+
+    private func requireTensors(_ contents: [String: Tensor], _ masks: [String: [UInt8]], path: String) throws(CompressionError) {
+        func require(_ name: String, like tensor: Tensor) throws(CompressionError) {
+            let found = contents[name]
+            guard let found, found.rows == tensor.rows, found.columns == tensor.columns else {
+                throw .damagedFile(
+                    path: path, what: "tensor \"\(name)\"", expected: "\(tensor.rows)×\(tensor.columns)",
+                    found: found.map { "\($0.rows)×\($0.columns)" } ?? "none")
+            }
+        }
+        for parameter in network.parameters {
+            try require("value/" + parameter.name, like: parameter.value)
+            for index in 0..<configuration.optimizer.momentCount where contents["moment\(index)/" + parameter.name] != nil {
+                try require("moment\(index)/" + parameter.name, like: parameter.value)
+            }
+            if let mask = masks["mask/" + parameter.name], mask.count != parameter.value.count {
+                throw .damagedFile(path: path, what: "mask of \(parameter.name)", expected: "\(parameter.value.count) entries", found: "\(mask.count)")
+            }
+        }
+        for layer in network.layers {
+            for statistic in layer.statistics { try require("statistics/" + statistic.name, like: statistic.values) }
+        }
+    }
+
+    private func apply(_ contents: [String: Tensor], _ masks: [String: [UInt8]]) {
+        for parameter in network.parameters {
+            // The mask comes last: setting it changes numbers only where the file holds zeros already.
+            parameter.mask = nil
+            if let value = contents["value/" + parameter.name] { parameter.value.assign(value) }
+            parameter.moments = (0..<configuration.optimizer.momentCount).compactMap { contents["moment\($0)/" + parameter.name] }
+            parameter.mask = masks["mask/" + parameter.name]
+        }
+        for layer in network.layers {
+            for statistic in layer.statistics { contents["statistics/" + statistic.name].map(statistic.values.assign) }
+        }
+    }
+
+    private static func checksum(
+        _ tensors: [(String, Tensor)], _ masks: [(String, [UInt8])], _ metadata: [String: String]
+    ) -> String {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        func add(_ text: String) {
+            let bytes = Array(text.utf8) + [0]
+            hash = ck_fnv1a_64(bytes, bytes.count, hash)
+        }
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) where key != "checksum" {
+            add(key)
+            add(value)
+        }
+        for (name, tensor) in tensors.sorted(by: { $0.0 < $1.0 }) {
+            add(name)
+            hash = ck_fnv1a_64(tensor.pointer, tensor.count * MemoryLayout<Float>.stride, hash)
+        }
+        for (name, mask) in masks.sorted(by: { $0.0 < $1.0 }) {
+            add(name)
+            hash = ck_fnv1a_64(mask, mask.count, hash)
+        }
+        return String(hash, radix: 16)
+    }
+}

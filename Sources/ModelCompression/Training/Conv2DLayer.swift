@@ -1,0 +1,93 @@
+public import CompactNumerics
+internal import CKernels
+internal import CTraining
+
+/// A two-dimensional convolution (cross-correlation) on NHWC images. All windows of the batch are the rows of one product:
+/// [batch · oh · ow, kh · kw · c] times W[output channels, kh · kw · c]ᵀ.
+public final class Conv2DLayer: WeightedLayer {
+    public let name: String
+    public let windows: ImageWindows
+    public let weight: Parameter
+    public let bias: Parameter?
+    public var product: any LinearProduct
+    private let patches = Tensor()
+    private let patchGradient = Tensor()
+    private let output = Tensor()
+    private let inputGradient = Tensor()
+
+    public var outputChannels: Int { weight.value.rows }
+    public var multiplicationsPerSample: Int { weight.value.count * windows.count }
+    public var summary: String {
+        "conv \(windows.height)×\(windows.width)×\(windows.channels)→\(outputChannels), window \(windows.windowHeight)×\(windows.windowWidth), "
+            + "stride \(windows.stride), padding \(windows.padding)\(bias == nil ? ", without bias" : "")"
+    }
+
+    /// A layer of random weights, uniform in ±1/√(numbers of a window).
+    ///
+    /// - Precondition: `outputChannels` is positive.
+    public init(
+        _ name: String, windows: ImageWindows, outputChannels: Int, hasBias: Bool = true, generator: inout SeededGenerator
+    ) {
+        precondition(outputChannels > 0, "convolution \(name): expected at least 1 output channel, found \(outputChannels)")
+        (self.name, self.windows) = (name, windows)
+        (weight, bias) = initialParameters(
+            name: name, outputs: outputChannels, inputs: windows.patchCount, hasBias: hasBias, generator: &generator)
+        product = FloatProduct()
+    }
+
+    /// A layer of given parameters: `weight` [output channels, numbers of a window], `bias` [1, output channels].
+    ///
+    /// - Precondition: the parameters have these shapes.
+    public init(
+        _ name: String, windows: ImageWindows, weight: Parameter, bias: Parameter?, product: any LinearProduct = FloatProduct()
+    ) {
+        precondition(weight.value.columns == windows.patchCount, "weights of \(name): expected \(windows.patchCount) columns")
+        precondition(bias.map { $0.value.count == weight.value.rows } ?? true, "bias of \(name): expected \(weight.value.rows) numbers")
+        (self.name, self.windows, self.weight, self.bias, self.product) = (name, windows, weight, bias, product)
+    }
+
+    public func outputShape(for input: SampleShape) throws(CompressionError) -> SampleShape {
+        try requireImage(windows, input, layer: name)
+        return SampleShape(height: windows.outputHeight, width: windows.outputWidth, channels: outputChannels)
+    }
+
+    public func forward(_ input: Tensor, context: TrainingContext) -> Tensor {
+        let batch = input.rows
+        patches.reshape(rows: batch * windows.count, columns: windows.patchCount)
+        windows.withKernelArgument { ck_im2col_f32(input.pointer, batch, $0, patches.pointer) }
+        output.reshape(rows: patches.rows, columns: outputChannels)
+        product.forward(patches, weight: weight, bias: bias, output: output, context: context)
+        output.reshape(rows: batch, columns: windows.count * outputChannels)
+        return output
+    }
+
+    public func backward(_ outputGradient: Tensor, needsInputGradient: Bool, context: TrainingContext) -> Tensor? {
+        let (batch, columns) = (outputGradient.rows, outputGradient.columns)
+        if needsInputGradient { patchGradient.reshape(rows: patches.rows, columns: patches.columns) }
+        // The same numbers as one row for each window.
+        outputGradient.reshape(rows: patches.rows, columns: outputChannels)
+        product.backward(
+            outputGradient, input: patches, weight: weight, bias: bias, inputGradient: needsInputGradient ? patchGradient : nil,
+            context: context)
+        outputGradient.reshape(rows: batch, columns: columns)
+        guard needsInputGradient else { return nil }
+        inputGradient.reshape(rows: batch, columns: windows.imageCount)
+        windows.withKernelArgument { ck_col2im_f32(patchGradient.pointer, batch, $0, inputGradient.pointer) }
+        return inputGradient
+    }
+
+    public func deployed(_ choose: (any WeightedLayer, Linear) throws -> any LinearLayer) throws -> [any CompactNumerics.Layer] {
+        [try Convolution(windows: windows, linear: choose(self, linear()))]
+    }
+
+    public func copy() -> any TrainableLayer {
+        Conv2DLayer(name, windows: windows, weight: weight.copy(), bias: bias?.copy(), product: product.copy())
+    }
+}
+
+internal func requireImage(_ windows: ImageWindows, _ input: SampleShape, layer: String) throws(CompressionError) {
+    let expected = SampleShape(height: windows.height, width: windows.width, channels: windows.channels)
+    guard input == expected else {
+        throw .shapeMismatch(what: "inputs of layer \(layer)", expected: "\(expected)", found: "\(input)")
+    }
+}

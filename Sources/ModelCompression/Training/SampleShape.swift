@@ -1,0 +1,20 @@
+/// The shape of one sample: an image with channels innermost (NHWC), or a vector, which is 1 × 1 × `channels`.
+public struct SampleShape: Sendable, Hashable, Codable, CustomStringConvertible {
+    public let height: Int
+    public let width: Int
+    public let channels: Int
+
+    /// Numbers of one sample.
+    public var count: Int { height * width * channels }
+
+    public init(height: Int, width: Int, channels: Int) {
+        (self.height, self.width, self.channels) = (height, width, channels)
+    }
+
+    /// A vector.
+    public init(_ count: Int) {
+        self.init(height: 1, width: 1, channels: count)
+    }
+
+    public var description: String { height == 1 && width == 1 ? "\(channels)" : "\(height)×\(width)×\(channels)" }
+}

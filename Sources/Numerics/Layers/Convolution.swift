@@ -1,0 +1,120 @@
+package import CKernels
+
+/// Windows that slide over an image, as convolution and pooling use them. Images are rows [height · width · channels], channels innermost.
+public struct ImageWindows: Sendable, Hashable {
+    public let height: Int
+    public let width: Int
+    public let channels: Int
+    public let windowHeight: Int
+    public let windowWidth: Int
+    /// Pixels from one window to the next, in both directions.
+    public let stride: Int
+    /// Rows and columns around the image that count as zeros (as nothing, for the largest element).
+    public let padding: Int
+
+    public var outputHeight: Int { (height + 2 * padding - windowHeight) / stride + 1 }
+    public var outputWidth: Int { (width + 2 * padding - windowWidth) / stride + 1 }
+    /// Windows of one image.
+    public var count: Int { outputHeight * outputWidth }
+    /// Numbers of one image.
+    public var imageCount: Int { height * width * channels }
+    /// Numbers of one window: windowHeight · windowWidth · channels.
+    public var patchCount: Int { windowHeight * windowWidth * channels }
+
+    /// Windows over images of the given size.
+    ///
+    /// - Throws: `NumericsError.outOfRange` unless sizes and stride are positive, the padding is smaller than the window, and the window
+    ///   fits into the padded image.
+    public init(
+        height: Int, width: Int, channels: Int, windowHeight: Int, windowWidth: Int, stride: Int = 1, padding: Int = 0
+    ) throws(NumericsError) {
+        let limit = 1 << 20
+        for (what, value) in [
+            ("height of an image", height), ("width of an image", width), ("channels of an image", channels), ("stride of windows", stride),
+            ("height of a window", windowHeight), ("width of a window", windowWidth),
+        ] where !(1...limit).contains(value) {
+            throw .outOfRange(what: what, allowed: "1…\(limit)", found: "\(value)")
+        }
+        guard (0..<min(windowHeight, windowWidth)).contains(padding) else {
+            throw .outOfRange(what: "padding of windows", allowed: "0 to less than the window, \(windowHeight)×\(windowWidth)", found: "\(padding)")
+        }
+        guard windowHeight <= height + 2 * padding, windowWidth <= width + 2 * padding else {
+            throw .outOfRange(
+                what: "window", allowed: "at most the padded image, \(height + 2 * padding)×\(width + 2 * padding)",
+                found: "\(windowHeight)×\(windowWidth)")
+        }
+        // Indices within an image are kept as int32 by pooling.
+        let (pixels, channelsOverflow) = (height * width).multipliedReportingOverflow(by: channels)
+        guard !channelsOverflow, pixels <= Int(Int32.max) else {
+            throw .outOfRange(what: "image", allowed: "at most \(Int32.max) numbers", found: "\(height)×\(width)×\(channels)")
+        }
+        (self.height, self.width, self.channels, self.stride, self.padding) = (height, width, channels, stride, padding)
+        (self.windowHeight, self.windowWidth) = (windowHeight, windowWidth)
+    }
+
+    package func withKernelArgument<Result>(_ body: (UnsafePointer<ck_windows>) -> Result) -> Result {
+        var windows = ck_windows()
+        (windows.height, windows.width, windows.channels) = (height, width, channels)
+        (windows.window_height, windows.window_width) = (windowHeight, windowWidth)
+        (windows.stride, windows.padding) = (stride, padding)
+        (windows.output_height, windows.output_width) = (outputHeight, outputWidth)
+        return withUnsafePointer(to: windows, body)
+    }
+}
+
+/// A two-dimensional convolution (cross-correlation, as networks define it) on NHWC images: all windows of all images are the rows of one
+/// matrix product with any linear layer, so each format of weights serves convolutions too.
+public struct Convolution: Layer {
+    public let windows: ImageWindows
+    /// Weights [output channels, windowHeight · windowWidth · channels].
+    public var linear: any LinearLayer
+
+    /// A convolution with the weights of `linear`.
+    ///
+    /// - Throws: `NumericsError.shapeMismatch` unless `linear` has as many inputs as a window has numbers.
+    public init(windows: ImageWindows, linear: any LinearLayer) throws(NumericsError) {
+        guard linear.inputs == windows.patchCount else {
+            throw .shapeMismatch(what: "inputs of a convolution's weights", expected: "\(windows.patchCount)", found: "\(linear.inputs)")
+        }
+        (self.windows, self.linear) = (windows, linear)
+    }
+
+    public var inputCount: Int? { windows.imageCount }
+    public func outputCount(inputs: Int) -> Int { windows.count * linear.outputs }
+    public var byteCount: Int { linear.byteCount }
+
+    public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
+        requireShapes(input, output)
+        guard output.count > 0 else { return }
+        var patches = workspace.takePatches(rows: input.rows * windows.count, columns: windows.patchCount)
+        var products = workspace.takeProducts(rows: patches.rows, columns: linear.outputs)
+        input.withUnsafeBufferPointer { x in
+            patches.withUnsafeMutableBufferPointer { to in
+                windows.withKernelArgument { ck_im2col_f32(x.baseAddress!, input.rows, $0, to.baseAddress!) }
+            }
+        }
+        linear.apply(patches, into: &products, workspace: &workspace, parallelism: parallelism)
+        output.withUnsafeMutableBufferPointer { y in
+            products.withUnsafeBufferPointer { y.baseAddress!.update(from: $0.baseAddress!, count: $0.count) }
+        }
+        workspace.convolution = [patches, products]
+    }
+}
+
+extension Workspace {
+    fileprivate mutating func takePatches(rows: Int, columns: Int) -> Matrix {
+        take(0, rows: rows, columns: columns)
+    }
+
+    fileprivate mutating func takeProducts(rows: Int, columns: Int) -> Matrix {
+        let products = take(1, rows: rows, columns: columns)
+        // Given back after use; while they are in use, nobody else may hold them, or writing would copy.
+        convolution = []
+        return products
+    }
+
+    private func take(_ index: Int, rows: Int, columns: Int) -> Matrix {
+        if convolution.count > index, convolution[index].rows == rows, convolution[index].columns == columns { return convolution[index] }
+        return Matrix(rows: rows, columns: columns)
+    }
+}
