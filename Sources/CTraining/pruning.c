@@ -179,3 +179,20 @@ void ck_select_u8(const uint8_t *source, size_t stride, const int64_t *rows, siz
     for (size_t c = 0; c < column_count; c++)
       destination[r * column_count + c] = source[(size_t)rows[r] * stride + (size_t)columns[c]];
 }
+
+void ck_and_u8(uint8_t *mask, const uint8_t *other, size_t count) {
+  for (size_t i = 0; i < count; i++) mask[i] = mask[i] && other[i];
+}
+
+void ck_live_rows_u8(const uint8_t *mask, size_t rows, size_t columns, uint8_t *live) {
+  for (size_t r = 0; r < rows; r++) {
+    live[r] = 0;
+    for (size_t c = 0; c < columns && !live[r]; c++) live[r] = mask[r * columns + c] != 0;
+  }
+}
+
+void ck_mask_columns_u8(uint8_t *mask, size_t rows, size_t columns, const uint8_t *live, size_t period) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t c = 0; c < columns; c++)
+      if (!live[c % period]) mask[r * columns + c] = 0;
+}

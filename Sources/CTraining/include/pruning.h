@@ -38,6 +38,12 @@ void ck_prune_in_groups_f64(const double *_Nonnull scores, size_t count, size_t 
 // mask[rows, columns] = that of its block in keep[rows / block_rows, columns / block_columns].
 void ck_expand_blocks_u8(const uint8_t *_Nonnull keep, size_t rows, size_t columns, size_t block_rows, size_t block_columns,
                          uint8_t *_Nonnull mask);
+// mask[i] = 0 where other[i] is 0.
+void ck_and_u8(uint8_t *_Nonnull mask, const uint8_t *_Nonnull other, size_t count);
+// live[r] = whether mask keeps anything of row r.
+void ck_live_rows_u8(const uint8_t *_Nonnull mask, size_t rows, size_t columns, uint8_t *_Nonnull live);
+// mask[r, c] = 0 where live[c mod period] is 0: columns of inputs whose channel, innermost, is dead.
+void ck_mask_columns_u8(uint8_t *_Nonnull mask, size_t rows, size_t columns, const uint8_t *_Nonnull live, size_t period);
 // Number of entries other than 0.
 size_t ck_count_kept_u8(const uint8_t *_Nonnull mask, size_t count);
 // Number of elements other than 0.

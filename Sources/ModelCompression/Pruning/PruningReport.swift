@@ -35,7 +35,7 @@ public struct PruningProgress: Sendable {
     /// From 0.
     public let round: Int
     public let rounds: Int
-    /// What the masks of this moment leave.
+    /// What masks leave, as of the beginning or end of an epoch of fine-tuning.
     public let report: PruningReport
     /// Of the fine-tuning of this round; nil while scoring.
     public let training: TrainingProgress?
