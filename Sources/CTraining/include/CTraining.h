@@ -8,5 +8,6 @@
 #include "loss.h"
 #include "normalization.h"
 #include "optimizers.h"
+#include "pruning.h"
 
 #endif

@@ -1,0 +1,98 @@
+import CompactNumerics
+import ModelCompression
+import Testing
+
+@Suite struct PruningRemovalTests {
+    @Test func removedUnitsMakeASmallerNetworkOfTheSameOutputs() throws {
+        let network = try Small.mlp([6, 16, 12, 4]), inputs = try Small.inputs(20, 6)
+        let report = try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, granularity: .units, scope: .layer)).prune()
+        let small = try network.removingPrunedOutputs()
+        #expect(small.weightedLayers.map(\.weight.value.rows) == [8, 6, 4])
+        #expect(small.weightedLayers.map(\.weight.value.columns) == [6, 8, 6])
+        #expect(small.weightedLayers.reduce(0) { $0 + $1.weight.value.count } == report.kept)
+        #expect(small.parameters.allSatisfy { $0.mask == nil })
+        expectClose(small.predict(inputs), network.predict(inputs))
+    }
+
+    /// Units without weights still give relu(bias).
+    @Test func constantUnitsBecomePartOfTheNextBias() throws {
+        let network = try Small.mlp([6, 8, 4]), inputs = try Small.inputs(20, 6)
+        let layer = network.weighted("fc1")
+        layer.weight.mask = (0..<48).map { $0 / 6 % 2 == 0 ? 0 : 1 }
+        for unit in 0..<8 { layer.bias!.value[0, unit] = unit < 4 ? 2 : -1 }
+        let small = try network.removingPrunedOutputs()
+        #expect(small.weighted("fc1").weight.value.rows == 4)
+        expectClose(small.predict(inputs), network.predict(inputs))
+    }
+
+    @Test(arguments: [true, false]) func channelsThroughNormalizationPoolingAndFlatten(flattenFirst: Bool) throws {
+        for granularity in [PruningGranularity.units, .channels] {
+            let network = try Small.lenet5(flattenFirst: flattenFirst), inputs = try Small.inputs(10, 288)
+            let report = try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, granularity: granularity, scope: .layer)).prune()
+            let small = try network.removingPrunedOutputs()
+            #expect(small.weightedLayers.map(\.weight.value.rows) == [3, 4, granularity == .units ? 5 : 10, 4])
+            #expect(small.weightedLayers.reduce(0) { $0 + $1.weight.value.count } == report.kept)
+            expectClose(small.predict(inputs), network.predict(inputs))
+            expectClose(try small.deployed()(inputs), network.predict(inputs), tolerance: 1e-4)
+        }
+    }
+
+    /// Only weights are masked: batch normalization makes constants of the filters, which a convolution without padding can take in.
+    @Test(arguments: [0, 1]) func constantsOfFilters(padding: Int) throws {
+        let network = try Small.lenet5(padding: padding), inputs = try Small.inputs(10, 288)
+        for name in ["conv1", "conv2", "fc1"] {
+            let weight = network.weighted(name).weight
+            weight.mask = (0..<weight.value.count).map { $0 / weight.value.columns % 2 == 0 ? 0 : 1 }
+        }
+        for channel in 0..<6 { (network.layers[1] as! BatchNormLayer).beta.value[0, channel] = 0.7 }
+        for channel in 0..<6 { (network.layers[1] as! BatchNormLayer).runningMean[0, channel] = 0 }
+        let small = try network.removingPrunedOutputs()
+        // In front of padding a constant other than 0 cannot be folded.
+        #expect(small.weightedLayers.map(\.weight.value.rows) == [padding == 0 ? 3 : 6, 4, 5, 4])
+        #expect(small.weighted("fc2").bias != nil)
+        expectClose(small.predict(inputs), network.predict(inputs))
+    }
+
+    @Test func smallerNetworksTrainOn() throws {
+        let network = try Small.lenet5(), data = try Small.data(24, shape: SampleShape(height: 12, width: 12, channels: 2))
+        let trained = TrainerConfiguration(epochs: 1, batchSize: 8)
+        try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, granularity: .units, scope: .layer)).prune()
+        _ = try Trainer(network, data: data, configuration: trained).run()
+        // Training did not wake anything up.
+        let small = try network.removingPrunedOutputs()
+        #expect(small.weightedLayers.reduce(0) { $0 + $1.weight.value.count } == PruningReport(network).kept)
+        expectClose(small.predict(data.inputs), network.predict(data.inputs), tolerance: 1e-4)
+        _ = try Trainer(small, data: data, configuration: trained).run()
+    }
+
+    @Test func allUnitsOfALayerLeaveOne() throws {
+        let network = try Small.mlp([6, 8, 4]), inputs = try Small.inputs(5, 6)
+        try Pruner(network, configuration: PruningConfiguration(sparsity: 1, granularity: .units)).prune()
+        let small = try network.removingPrunedOutputs()
+        #expect(small.weighted("fc1").weight.value.rows == 1)
+        expectClose(small.predict(inputs), network.predict(inputs))
+    }
+
+    @Test func deployedSparseEqualsTheTrainedNetwork() throws {
+        let data = try Small.data(24, shape: SampleShape(height: 12, width: 12, channels: 2))
+        let choices: [(PruningGranularity, Set<String>, Double)] = [
+            (.weights, [], 0.75), (.blocks(rows: 1, columns: 2), [], 0.75), (.nOfM(keep: 1, of: 2), [], 0.5), (.weights, ["conv1"], 1),
+        ]
+        for (granularity, excluded, sparsity) in choices {
+            let network = try Small.lenet5()
+            let configuration = PruningConfiguration(sparsity: sparsity, granularity: granularity, excludedLayers: excluded)
+            _ = try Pruner(network, configuration: configuration).run(
+                training: data, fineTuning: TrainerConfiguration(epochs: 1, batchSize: 8))
+            let deployed = try network.deployedSparse(granularity: granularity)
+            expectClose(deployed(data.inputs), network.predict(data.inputs), tolerance: 1e-4)
+            #expect(deployed.layers.contains { $0 is SparseLinear })
+        }
+        let network = try Small.mlp([8, 16, 8])
+        try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, granularity: .blocks(rows: 4, columns: 4), scope: .layer)).prune()
+        let deployed = try network.deployedSparse(granularity: .blocks(rows: 4, columns: 4))
+        let sparse = deployed.layers.compactMap { $0 as? SparseLinear }
+        #expect(sparse.map(\.weight.shape.description) == ["4x4", "4x4"] && sparse.map(\.weight.blockCount) == [4, 4])
+        expectClose(deployed(try Small.inputs(9, 8)), network.predict(try Small.inputs(9, 8)))
+        #expect(try network.deployedSparse(minimumSparsity: 0.6).layers.allSatisfy { !($0 is SparseLinear) })
+    }
+}
