@@ -40,7 +40,7 @@ struct Tour: ParsableCommand {
                 for sparsity in [0.5, 0.8, 0.9] { try study.measure(sparsity: sparsity, sparseTable, report) }
             }
             print("\nbeats float32 from")
-            let breakEven = Table([("shape", 16)] + sparseFormats.map { ($0.name, 8) })
+            let breakEven = Table([("shape", 16)] + sparseFormats.filter { $0.nOfM == nil }.map { ($0.name, 8) })
             try studies.last?.printBreakEven(breakEven)  // the other shapes take minutes: `sparse` does them
             print("\n5. A real network: ", terminator: "")
             try ModelStudy(Network(), shared, report).run()

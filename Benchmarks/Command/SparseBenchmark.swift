@@ -21,7 +21,7 @@ struct Sparse: ParsableCommand {
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Shares of zeros, 0 to 1.", valueName: "share"))
     var sparsity = [0.5, 0.7, 0.8, 0.9, 0.95]
 
-    @Option(parsing: .upToNextOption, help: "Formats: csr, 4x1, 8x1, 1x4, 4x4, 16x16, each also with -w8a8 and -rowmajor.")
+    @Option(parsing: .upToNextOption, help: "Formats: csr, 4x1, 8x1, 1x4, 4x4, 16x16, each also with -w8a8 and -rowmajor; 2:4 and 4:8, also with -w8a8, which are measured where the sparsity is 0.5.")
     var formats = SparseFormat.defaults
 
     static let defaultShapes = [Shape(m: 1, k: 4096, n: 4096), Shape(m: 16, k: 4096, n: 4096), Shape(m: 256, k: 1024, n: 1024)]
@@ -46,9 +46,9 @@ struct Sparse: ParsableCommand {
                 for share in sparsity { try study.measure(sparsity: share, table, report) }
                 studies.append(study)
             }
-            if breakEven {
+            if breakEven, chosen.contains(where: { $0.nOfM == nil }) {
                 print("\nbeats float32 from")
-                let table = Table([("shape", 16)] + chosen.map { ($0.name, 8) })
+                let table = Table([("shape", 16)] + chosen.filter { $0.nOfM == nil }.map { ($0.name, 8) })
                 for study in studies { try study.printBreakEven(table) }
             }
             if network { try measureNetworks(chosen, report) }
@@ -100,6 +100,7 @@ final class SparseStudy {
     }
 
     func measure(sparsity: Double, _ table: Table, _ report: Report) throws {
+        let formats = formats.filter { $0.allows(sparsity: sparsity) }
         var packing: [Double] = []
         let runs = try formats.map { format in
             progress.show("packing \(format.name)")
@@ -137,7 +138,7 @@ final class SparseStudy {
 
     /// Prints, for each format, the least share of zeros at which it is faster than dense float32.
     func printBreakEven(_ table: Table) throws {
-        let shares = try formats.map { format in
+        let shares = try formats.filter { $0.nOfM == nil }.map { format in
             progress.show("break-even of \(format.name)")
             return try breakEven(format)
         }

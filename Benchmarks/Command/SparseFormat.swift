@@ -1,22 +1,30 @@
 import CompactNumerics
 
-/// A way to store pruned weights, under the name that reports use: csr, 4x1, csr-w8a8, 4x1-rowmajor, …
+/// A way to store pruned weights, under the name that reports use: csr, 4x1, csr-w8a8, 4x1-rowmajor, 2:4, 2:4-w8a8, …
 struct SparseFormat: Hashable {
+    /// Of the blocks; one weight for N:M.
     let shape: BlockShape
+    /// Where half of the weights of each group are kept; nil for blocks.
+    let nOfM: NMSparsity?
     let values: SparseValues
     /// Activations and outputs as [M, K] and [M, N], transposes counted; otherwise feature-major, [K, M] and [N, M].
     let isRowMajor: Bool
 
     static let defaults = ["csr", "4x1", "8x1", "1x4", "4x4", "16x16", "csr-w8a8", "4x1-w8a8", "1x4-w8a8", "csr-rowmajor", "4x1-rowmajor"]
+        + NMSparsity.all.flatMap { [$0.description, "\($0)-w8a8"] }
 
-    init(shape: BlockShape, values: SparseValues, isRowMajor: Bool) {
-        (self.shape, self.values, self.isRowMajor) = (shape, values, isRowMajor)
+    init(shape: BlockShape, nOfM: NMSparsity? = nil, values: SparseValues, isRowMajor: Bool) {
+        (self.shape, self.nOfM, self.values, self.isRowMajor) = (shape, nOfM, values, isRowMajor)
     }
 
     init(named name: String) throws(NumericsError) {
         let parts = name.split(separator: "-", omittingEmptySubsequences: false).map(String.init)
         let shapes = Dictionary(uniqueKeysWithValues: BlockShape.all.map { ($0 == .single ? "csr" : $0.description, $0) })
         let suffixes = parts.dropFirst()
+        if let nOfM = NMSparsity.all.first(where: { $0.description == parts[0] }), suffixes.isEmpty || suffixes == ["w8a8"] {
+            self.init(shape: .single, nOfM: nOfM, values: suffixes.isEmpty ? .float32 : .int8, isRowMajor: true)
+            return
+        }
         guard let shape = shapes[parts[0]], Set(suffixes).count == suffixes.count, suffixes.allSatisfy({ ["w8a8", "rowmajor"].contains($0) })
         else {
             throw .unknown(what: "--formats", allowed: Self.defaults, found: name)
@@ -25,25 +33,34 @@ struct SparseFormat: Hashable {
     }
 
     var name: String {
-        (shape == .single ? "csr" : shape.description) + (values == .int8 ? "-w8a8" : "") + (isRowMajor ? "-rowmajor" : "")
+        if let nOfM { return "\(nOfM)" + (values == .int8 ? "-w8a8" : "") }
+        return (shape == .single ? "csr" : shape.description) + (values == .int8 ? "-w8a8" : "") + (isRowMajor ? "-rowmajor" : "")
     }
 
-    func layer(_ linear: Linear, sparsity: Double, rows: Int) throws -> SparseLinear {
-        try SparseLinear(linear, sparsity: sparsity, shape: shape, values: values, expectedRows: rows)
+    /// Whether the format can hold such a share of zeros: N:M leaves half.
+    func allows(sparsity: Double) -> Bool { nOfM == nil || sparsity == 0.5 }
+
+    func layer(_ linear: Linear, sparsity: Double, rows: Int) throws -> any LinearLayer {
+        if let nOfM { return try NMSparseLinear(linear, sparsity: nOfM, values: values) }
+        return try SparseLinear(linear, sparsity: sparsity, shape: shape, values: values, expectedRows: rows)
     }
 
     /// The case as the peers' script writes it.
     func caseName(_ shape: Shape, sparsity: Double) -> String {
-        "\(shape) sparsity \(sparsity) block \(self.shape)"
+        "\(shape) sparsity \(sparsity) " + (nOfM.map { "\($0)" } ?? "block \(self.shape)")
     }
 
     /// The least seconds on a machine with these peaks. Single weights need 9 loads of a vector for 8 multiply-adds, so L1 bandwidth
-    /// limits them; blocks of 4 and more rows are limited by multiply-adds, int8 by its products, one row by the bytes of the weights.
-    func limitSeconds(_ shape: Shape, _ layer: SparseLinear, peaks: Peaks) -> Double {
-        let products = Double(layer.weight.blockCount * self.shape.rows * self.shape.columns) * Double(shape.m)
+    /// limits them; blocks of 4 and more rows are limited by multiply-adds, int8 by its products, one row by the bytes of the weights. N:M needs a
+    /// permutation for each multiply-add, on three ports that take both; its int8 products are of 16 bits, half as many at a time.
+    func limitSeconds(_ shape: Shape, _ layer: any LinearLayer, peaks: Peaks) -> Double {
+        let stored = (layer as? SparseLinear).map { $0.weight.blockCount * self.shape.rows * self.shape.columns } ?? layer.inputs * layer.outputs / 2
+        let products = Double(stored) * Double(shape.m)
         let bytes = Double(layer.byteCount) / peaks.readBandwidth(bytes: layer.byteCount)
         let arithmetic =
             switch (values, self.shape.rows) {
+            case (.int8, _) where nOfM != nil: 4 * products / peaks.int8
+            case (.float32, _) where nOfM != nil: 2 * products / peaks.float32 * 4 / 3
             case (.int8, _): 2 * products / peaks.int8
             case (.float32, 1) where shape.m > 1: max(2 * products / peaks.float32, products * 4 * 9 / 8 / peaks.readBandwidth(bytes: 16 << 10))
             default: 2 * products / peaks.float32
@@ -54,7 +71,7 @@ struct SparseFormat: Hashable {
 
 /// A sparse layer with its activations in the layout that the format asks for, to be run again and again without allocating.
 final class SparseRun {
-    let layer: SparseLinear
+    let layer: any LinearLayer
     private let input: Matrix
     private let isRowMajor: Bool
     private let parallelism: Parallelism
@@ -62,7 +79,7 @@ final class SparseRun {
     private var result: Matrix
 
     /// `x` [M, K] and `transposed` [K, M] are the same activations.
-    init(_ layer: SparseLinear, _ format: SparseFormat, x: Matrix, transposed: Matrix, _ parallelism: Parallelism) {
+    init(_ layer: any LinearLayer, _ format: SparseFormat, x: Matrix, transposed: Matrix, _ parallelism: Parallelism) {
         self.layer = layer
         self.parallelism = parallelism
         isRowMajor = format.isRowMajor
@@ -71,11 +88,8 @@ final class SparseRun {
     }
 
     func callAsFunction() {
-        if isRowMajor {
-            layer.apply(input, into: &result, workspace: &workspace, parallelism: parallelism)
-        } else {
-            layer.applyFeatureMajor(input, into: &result, workspace: &workspace, parallelism: parallelism)
-        }
+        let layout: ActivationLayout = isRowMajor ? .rowMajor : .featureMajor
+        layer.apply(input, layout: layout, into: &result, layout: layout, workspace: &workspace, parallelism: parallelism)
     }
 
     /// The outputs [M, N].

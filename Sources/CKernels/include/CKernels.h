@@ -12,5 +12,6 @@
 #include "round.h"
 #include "scalar.h"
 #include "sparse.h"
+#include "sparse_nm.h"
 
 #endif

@@ -7,6 +7,7 @@
 #include "quantize.h"
 #include "round.h"
 #include "sparse.h"
+#include "sparse_nm.h"
 
 // One declaration for each row of kernels.inc: ck_<operation>__<isa>, of the type ck_fn_<operation>.
 #define CK_KERNEL(operation, isa) ck_fn_##operation ck_##operation##__##isa;

@@ -4,7 +4,8 @@ extension TrainableNetwork {
     /// The network that an app runs, its masked layers sparse: of the same outputs within float rounding.
     ///
     /// - Parameters:
-    ///   - granularity: what was pruned as one; blocks become block-sparse layers where kernels for their shape exist.
+    ///   - granularity: what was pruned as one; blocks and N:M become layers of their own where kernels for them exist, else
+    ///     single weights.
     ///   - minimumSparsity: layers with a smaller share of pruned weights stay dense.
     ///   - expectedRows: how many rows of activations a product will usually have.
     /// - Throws: `CompressionError.numerics` if layers cannot be made.
@@ -28,11 +29,15 @@ extension TrainableNetwork {
         let sparsity = 1 - Double(weight.activeCount) / Double(keeps.count)
         guard sparsity > 0, sparsity >= minimumSparsity else { return linear }
         let mask = try WeightMask(rows: weight.value.rows, columns: weight.value.columns, keeps: keeps.map { $0 != 0 })
-        let shape: BlockShape
+        var shape = BlockShape.single
         switch granularity {
         case .blocks(let rows, let columns): shape = (try? BlockShape(rows: rows, columns: columns)) ?? .single
-        case .nOfM: shape = .single  // NMSparseLinear, once it is here: until then CSR, of the same numbers.
-        case .weights, .units, .channels: shape = .single
+        case .nOfM(let kept, let group):
+            if let sparsity = try? NMSparsity(kept: kept, group: group) {
+                let weight = try NMSparseMatrix(linear.weight, mask: mask, sparsity: sparsity)
+                return try NMSparseLinear(weight: weight, bias: linear.bias, activation: linear.activation)
+            }
+        case .weights, .units, .channels: break
         }
         let sparse = try BlockSparseMatrix(linear.weight, mask: mask, shape: shape, expectedRows: expectedRows)
         return try SparseLinear(weight: sparse, bias: linear.bias, activation: linear.activation)

@@ -1,0 +1,106 @@
+internal import CKernels
+
+/// A linear layer with N:M sparse weights, Y = X · Wᵀ + b, row-major. With int8 weights, activations are quantized row by row to 0…255 and
+/// integer sums are exact.
+public struct NMSparseLinear: LinearLayer {
+    /// W [outputs, inputs], packed.
+    public let weight: NMSparseMatrix
+    public let bias: [Float]?
+    public var activation: Activation
+
+    public var inputs: Int { weight.columns }
+    public var outputs: Int { weight.rows }
+    public var byteCount: Int { weight.byteCount + biasByteCount }
+    public func denseWeight() -> Matrix { weight.dense() }
+
+    /// Prunes the weights of another layer: of each group those of the largest magnitude stay.
+    ///
+    /// - Throws: the errors of `NMSparseMatrix.init(_:sparsity:values:)`.
+    public init(_ other: some LinearLayer, sparsity: NMSparsity = .twoOfFour, values: SparseValues = .float32) throws(NumericsError) {
+        try self.init(
+            weight: NMSparseMatrix(other.denseWeight(), sparsity: sparsity, values: values), bias: other.bias, activation: other.activation)
+    }
+
+    /// A layer of weights that are sparse already.
+    ///
+    /// - Throws: `NumericsError.shapeMismatch` unless the bias has one number for each output.
+    public init(weight: NMSparseMatrix, bias: [Float]? = nil, activation: Activation = .none) throws(NumericsError) {
+        try checkBias(bias, outputs: weight.rows)
+        self.weight = weight
+        self.bias = bias
+        self.activation = activation
+    }
+
+    public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
+        requireShapes(input, output)
+        guard input.rows > 0 else { return }
+        output.withUnsafeMutableBufferPointer { y in
+            input.withUnsafeBufferPointer { x in
+                withBias { bias in
+                    let target = ck_sparse_output(
+                        data: y.baseAddress!, stride: outputs, layout: ck_row_major, bias: bias, relu: activation == .relu ? 1 : 0)
+                    switch weight.values {
+                    case .float32: multiply(x.baseAddress!, rows: input.rows, target, parallelism)
+                    case .int8: multiplyCodes(x.baseAddress!, rows: input.rows, target, &workspace, parallelism)
+                    }
+                }
+            }
+        }
+    }
+
+    private func multiply(_ x: UnsafePointer<Float>, rows: Int, _ y: ck_sparse_output, _ parallelism: Parallelism) {
+        let kernel = ck_active_kernels().pointee.spmm_f32_f32_nm
+        var (x, y) = (ck_sparse_input(data: x, rows: rows, stride: inputs, layout: ck_row_major), y)
+        let tiles = tiles(rows: rows, parallelism)
+        weight.withFloat32 { weights in
+            withUnsafePointer(to: &x) { x in
+                withUnsafePointer(to: &y) { y in
+                    nonisolated(unsafe) let (weights, x, y) = (weights, x, y)
+                    parallelism.forEachPart(ofStages: [tiles.count]) { _, part, _ in
+                        let (rows, panels) = tiles[part]
+                        kernel(weights, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
+                    }
+                }
+            }
+        }
+    }
+
+    private func multiplyCodes(
+        _ x: UnsafePointer<Float>, rows m: Int, _ y: ck_sparse_output, _ workspace: inout Workspace, _ parallelism: Parallelism
+    ) {
+        let kernels = ck_active_kernels().pointee, columns = inputs, stride = roundUp(columns, toMultipleOf: ck_nm_group)
+        func carve(_ carver: inout Carver) -> (UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<Float>?, UnsafeMutablePointer<Int32>?) {
+            (carver.take(UInt8.self, m * stride), carver.take(Float.self, m), carver.take(Int32.self, m))
+        }
+        var measure = Carver(nil)
+        _ = carve(&measure)
+        var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
+        let carved = carve(&carver)
+        nonisolated(unsafe) let (source, codes, scales, zeroPoints) = (x, carved.0!, carved.1!, carved.2!)
+        var (activations, y) = (ck_nm_activations(codes: codes, stride: stride, scales: scales, zero_points: zeroPoints), y)
+        let blocks = parallelism.parts(count: m, multiple: 1), tiles = tiles(rows: m, parallelism)
+        weight.withInt8 { weights in
+            withUnsafePointer(to: &activations) { x in
+                withUnsafePointer(to: &y) { y in
+                    nonisolated(unsafe) let (weights, x, y) = (weights, x, y)
+                    parallelism.forEachPart(ofStages: [blocks.count, tiles.count]) { stage, part, _ in
+                        if stage == 0 {
+                            let block = blocks[part], first = block.lowerBound
+                            kernels.quantize_rows_u8_f32(
+                                source + first * columns, block.count, columns, columns, 255, codes + first * stride, stride, scales + first,
+                                zeroPoints + first)
+                            return
+                        }
+                        let (rows, panels) = tiles[part]
+                        kernels.spmm_f32_u8_s8nm(weights, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
+                    }
+                }
+            }
+        }
+    }
+
+    private func tiles(rows: Int, _ parallelism: Parallelism) -> [(rows: Range<Int>, panels: Range<Int>)] {
+        let panels = roundUp(outputs, toMultipleOf: ck_nm_panel) / ck_nm_panel
+        return QuantizedMatrix.tiles(rows: rows, panels: panels, parallelism: parallelism)
+    }
+}

@@ -1,0 +1,150 @@
+internal import CKernels
+
+/// Of every `group` consecutive inputs of an output, `kept` weights are stored (Mishra et al. 2021, arXiv:2104.08378).
+public struct NMSparsity: Sendable, Hashable, CustomStringConvertible {
+    public let kept: Int
+    public let group: Int
+
+    public static let twoOfFour = NMSparsity(checked: 2, 4)
+    public static let fourOfEight = NMSparsity(checked: 4, 8)
+    /// Those that kernels exist for.
+    public static let all = [twoOfFour, fourOfEight]
+
+    private init(checked kept: Int, _ group: Int) {
+        (self.kept, self.group) = (kept, group)
+    }
+
+    /// - Throws: `NumericsError.unknown` for an N:M that no kernel exists for.
+    public init(kept: Int, group: Int) throws(NumericsError) {
+        self.init(checked: kept, group)
+        guard Self.all.contains(self) else {
+            throw .unknown(what: "N:M sparsity", allowed: Self.all.map(\.description), found: "\(kept):\(group)")
+        }
+    }
+
+    public var description: String { "\(kept):\(group)" }
+}
+
+/// Weights W[N, K] of N:M sparsity, packed for products that have a fixed trip count and no branch for a row.
+///
+/// Bytes: float32 4.5 for a stored weight (a 4-bit position), int8 1.5, half of the weights being stored. A group that keeps fewer weights than it
+/// may is filled with zeros, which are numbers like any other (0 · ∞ = NaN); weights that are not stored contribute nothing, also where X is
+/// infinite or NaN.
+public struct NMSparseMatrix: Sendable {
+    public let rows: Int
+    public let columns: Int
+    public let sparsity: NMSparsity
+    public let values: SparseValues
+    private let storage: Storage
+
+    private final class Storage: Sendable {
+        // Of the two kinds, one is empty.
+        let floatCodes: AlignedBuffer<UInt32>
+        let floats: AlignedBuffer<Float>
+        let byteCodes: AlignedBuffer<UInt8>
+        let bytes: AlignedBuffer<Int8>
+        let scales: AlignedBuffer<Float>
+        let sums: AlignedBuffer<Int32>
+
+        init(_ values: SparseValues, inputs: Int, outputs: Int) {
+            let isFloat = values == .float32
+            floatCodes = AlignedBuffer(count: isFloat ? ck_nm_f32_code_count(inputs, outputs) : 0)
+            floats = AlignedBuffer(count: isFloat ? ck_nm_f32_value_count(inputs, outputs) : 0)
+            byteCodes = AlignedBuffer(count: isFloat ? 0 : ck_nm_s8_code_count(inputs, outputs))
+            bytes = AlignedBuffer(count: isFloat ? 0 : ck_nm_s8_value_count(inputs, outputs))
+            scales = AlignedBuffer(count: isFloat ? 0 : outputs)
+            sums = AlignedBuffer(count: isFloat ? 0 : outputs)
+        }
+
+        var byteCount: Int {
+            floatCodes.byteCount + floats.byteCount + byteCodes.byteCount + bytes.byteCount + scales.byteCount + sums.byteCount
+        }
+    }
+
+    /// Prunes `dense` [N, K]: of each group the weights of the largest magnitude stay, of equal ones the first. The last group of a row may
+    /// be shorter.
+    ///
+    /// - Throws: `NumericsError.outOfRange` for an empty matrix or, in int8, more than 65,536 inputs; `.notFinite` for weights that are no
+    ///   numbers.
+    public init(_ dense: Matrix, sparsity: NMSparsity = .twoOfFour, values: SparseValues = .float32) throws(NumericsError) {
+        var keep = [UInt8](repeating: 0, count: dense.count)
+        dense.withUnsafeBufferPointer { elements in
+            guard let elements = elements.baseAddress else { return }
+            ck_nm_keep_largest(elements, dense.columns, dense.rows, sparsity.kept, sparsity.group, &keep)
+        }
+        try self.init(dense, keep: keep, sparsity: sparsity, values: values)
+    }
+
+    /// The weights of `dense` [N, K] that `mask` keeps.
+    ///
+    /// - Throws: `NumericsError.shapeMismatch` for a mask of another shape; `.outOfRange` where a group keeps more than it may, and as above.
+    public init(
+        _ dense: Matrix, mask: WeightMask, sparsity: NMSparsity = .twoOfFour, values: SparseValues = .float32
+    ) throws(NumericsError) {
+        guard mask.rows == dense.rows, mask.columns == dense.columns else {
+            throw .shapeMismatch(what: "mask", expected: "\(dense.rows)×\(dense.columns)", found: "\(mask.rows)×\(mask.columns)")
+        }
+        let across = roundUp(dense.columns, toMultipleOf: sparsity.group) / sparsity.group
+        let crowded = ck_nm_first_crowded(mask.keeps, dense.columns, dense.rows, sparsity.kept, sparsity.group)
+        guard crowded == dense.rows * across else {
+            let (row, first) = (crowded / across, crowded % across * sparsity.group)
+            let count = (first..<min(first + sparsity.group, dense.columns)).count { mask[row, $0] }
+            throw .outOfRange(
+                what: "weights that output \(row) keeps of inputs \(first)..<\(first + sparsity.group)", allowed: "at most \(sparsity.kept)",
+                found: "\(count)")
+        }
+        try self.init(dense, keep: mask.keeps, sparsity: sparsity, values: values)
+    }
+
+    private init(_ dense: Matrix, keep: [UInt8], sparsity: NMSparsity, values: SparseValues) throws(NumericsError) {
+        guard dense.rows >= 1, dense.columns >= 1, values == .float32 || dense.columns <= 65536 else {
+            throw .outOfRange(
+                what: "\(sparsity) weights", allowed: values == .int8 ? "at least 1×1 and at most 65,536 inputs" : "at least 1×1",
+                found: "\(dense.rows)×\(dense.columns)")
+        }
+        if let at = dense.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
+        (rows, columns, self.sparsity, self.values) = (dense.rows, dense.columns, sparsity, values)
+        let storage = Storage(values, inputs: dense.columns, outputs: dense.rows)
+        dense.withUnsafeBufferPointer { elements in
+            let from = elements.baseAddress!
+            switch values {
+            case .float32:
+                ck_nm_f32_pack(
+                    from, keep, dense.columns, dense.rows, sparsity.group, storage.floatCodes.baseAddress, storage.floats.baseAddress)
+            case .int8:
+                ck_nm_s8_pack(
+                    from, keep, dense.columns, dense.rows, sparsity.group, storage.byteCodes.baseAddress, storage.bytes.baseAddress,
+                    storage.scales.baseAddress, storage.sums.baseAddress)
+            }
+        }
+        self.storage = storage
+    }
+
+    /// Bytes really held: values, positions, and in int8 a scale and a sum for each output.
+    public var byteCount: Int { storage.byteCount }
+
+    /// The weights as a dense matrix [N, K], zeros where none is stored.
+    public func dense() -> Matrix {
+        var dense = Matrix(rows: rows, columns: columns)
+        dense.withUnsafeMutableBufferPointer { elements in
+            switch values {
+            case .float32: withFloat32 { ck_nm_f32_unpack($0, elements.baseAddress!) }
+            case .int8: withInt8 { ck_nm_s8_unpack($0, elements.baseAddress!) }
+            }
+        }
+        return dense
+    }
+
+    internal func withFloat32<Result>(_ body: (UnsafePointer<ck_nm_f32>) -> Result) -> Result {
+        var weights = ck_nm_f32(
+            inputs: columns, outputs: rows, group: sparsity.group, codes: storage.floatCodes.baseAddress, values: storage.floats.baseAddress)
+        return withExtendedLifetime(storage) { withUnsafePointer(to: &weights, body) }
+    }
+
+    internal func withInt8<Result>(_ body: (UnsafePointer<ck_nm_s8>) -> Result) -> Result {
+        var weights = ck_nm_s8(
+            inputs: columns, outputs: rows, group: sparsity.group, codes: storage.byteCodes.baseAddress, values: storage.bytes.baseAddress,
+            scales: storage.scales.baseAddress, sums: storage.sums.baseAddress)
+        return withExtendedLifetime(storage) { withUnsafePointer(to: &weights, body) }
+    }
+}
