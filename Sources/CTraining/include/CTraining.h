@@ -9,5 +9,6 @@
 #include "normalization.h"
 #include "optimizers.h"
 #include "pruning.h"
+#include "quantization.h"
 
 #endif
