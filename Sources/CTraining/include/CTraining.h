@@ -4,6 +4,8 @@
 #define CTRAINING_H
 
 #include "convolution_gradients.h"
+#include "distillation.h"
+#include "exponents.h"
 #include "layers.h"
 #include "loss.h"
 #include "normalization.h"
