@@ -113,3 +113,13 @@ void ck_add_column_sums_f64(const float *x, size_t rows, size_t columns, double 
   for (size_t r = 0; r < rows; r++, x += columns)
     for (size_t c = 0; c < columns; c++) sums[c] += x[c];
 }
+
+double ck_sum_f64_f32(const float *x, size_t count) {
+  double sum[4] = {0};
+  for (size_t i = 0; i < count; i++) sum[i % 4] += x[i];
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+void ck_standardize_f32(const float *x, size_t count, float mean, float factor, float *y) {
+  for (size_t i = 0; i < count; i++) y[i] = (x[i] - mean) * factor;
+}
