@@ -1,3 +1,5 @@
+internal import Foundation
+
 extension Pruner {
     /// Prunes as the schedule says and fine-tunes: after one shot, during linear and cubic schedules, after each round of iterative ones,
     /// of which each is a run of `fineTuning` with the learning rate from its beginning.
@@ -5,12 +7,14 @@ extension Pruner {
     /// - Parameters:
     ///   - snapshots: numbers to rewind to by epoch, from `SnapshotHook`, where the configuration asks for them.
     ///   - checkpointPath: where fine-tuning writes its checkpoints; rounds after the first add ".round2" and so on.
+    ///   - resumes: whether a round whose checkpoint is there already goes on from it, instead of pruning anew.
     ///   - progress: called after each scoring between runs and after each step.
     /// - Throws: `CompressionError.outOfRange` where the epoch to rewind to is absent, and the errors of `prune`, `Trainer.init` and
     ///   `Trainer.run`.
     public func run(
         training: LabelledData, validation: LabelledData? = nil, fineTuning: TrainerConfiguration, hooks: [any TrainingHook] = [],
-        snapshots: [Int: NetworkSnapshot] = [:], checkpointPath: String? = nil, progress: ((PruningProgress) -> Void)? = nil
+        snapshots: [Int: NetworkSnapshot] = [:], checkpointPath: String? = nil, resumes: Bool = false,
+        progress: ((PruningProgress) -> Void)? = nil
     ) throws -> PruningResult {
         var before: Double?
         if let validation {
@@ -28,15 +32,18 @@ extension Pruner {
         }
         var histories: [TrainingHistory] = []
         for round in 0..<rounds {
-            if prunesFirst {
+            let path = checkpointPath.map { round == 0 ? $0 : "\($0).round\(round + 1)" }
+            let isBegun = resumes && path.map { FileManager.default.fileExists(atPath: $0) } ?? false
+            if prunesFirst, !isBegun {
                 let report = try prune(progress: Double(round + 1) / Double(rounds))
                 progress?(PruningProgress(phase: .scoring, round: round, rounds: rounds, report: report, training: nil))
             }
-            try prepareFineTuning(snapshots)
-            let path = checkpointPath.map { round == 0 ? $0 : "\($0).round\(round + 1)" }
+            if !isBegun { try prepareFineTuning(snapshots) }
             let trainer = try Trainer(
                 network, data: training, validation: validation, configuration: fineTuning, loss: loss, hooks: hooks, checkpointPath: path)
+            if isBegun, let path { try trainer.resume(from: path) }
             histories.append(try trainer.run(progress: forward(progress, round: round, rounds: rounds)))
+            if histories.last?.isComplete == false { break }
         }
         return PruningResult(
             report: PruningReport(network), histories: histories, accuracyBefore: before, accuracy: histories.last?.epochs.last?.accuracy ?? nil)

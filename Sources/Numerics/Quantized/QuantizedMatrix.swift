@@ -173,6 +173,24 @@ public struct QuantizedMatrix: Sendable {
         }
     }
 
+    /// Codes [N, K], multipliers [N, K / group] and scales [N]: what `init(rows:columns:scheme:codes:multipliers:scales:)` takes.
+    package func unpacked() -> (codes: [Int8], multipliers: [Int8], scales: [Float]) {
+        let groups = scheme.group == 0 ? 0 : columns / scheme.group
+        var (codes, multipliers) = ([Int8](repeating: 0, count: rows * columns), [Int8](repeating: 0, count: max(1, rows * groups)))
+        codes.withUnsafeMutableBufferPointer { codes in
+            multipliers.withUnsafeMutableBufferPointer { multipliers in
+                withCStruct { weights in
+                    for n in 0..<rows {
+                        ck_gemm_unpack_row(
+                            Int32(scheme.bits), weights, n, codes.baseAddress! + n * columns, multipliers.baseAddress! + n * groups)
+                    }
+                }
+            }
+        }
+        let scales = (0..<rows).map { storage.scales.baseAddress[$0] }
+        return (codes, Array(multipliers.prefix(rows * groups)), scales)
+    }
+
     internal func withCStruct<Result>(_ body: (UnsafePointer<ck_gemm_weights>) -> Result) -> Result {
         var weights = ck_gemm_weights(
             inputs: columns, outputs: rows, group: scheme.group, codes: storage.codes.baseAddress,

@@ -127,6 +127,11 @@ public struct BlockSparseMatrix: Sendable {
         return dense
     }
 
+    /// Of int8 weights, one for each output; none of float32 ones.
+    package var outputScales: [Float] {
+        values == .float32 ? [] : parts.flatMap { part in (0..<part.outputs).map { part.scales.baseAddress[$0] } }
+    }
+
     /// The number of outputs before each part.
     internal var firstOutputs: [Int] {
         var next = 0

@@ -135,6 +135,9 @@ public struct NMSparseMatrix: Sendable {
         return dense
     }
 
+    /// Of int8 weights, one for each output; none of float32 ones.
+    package var outputScales: [Float] { values == .float32 ? [] : (0..<rows).map { storage.scales.baseAddress[$0] } }
+
     internal func withFloat32<Result>(_ body: (UnsafePointer<ck_nm_f32>) -> Result) -> Result {
         var weights = ck_nm_f32(
             inputs: columns, outputs: rows, group: sparsity.group, codes: storage.floatCodes.baseAddress, values: storage.floats.baseAddress)

@@ -1,0 +1,98 @@
+import ArgumentParser
+import CompactNumerics
+import Foundation
+import ModelCompression
+import ModelFiles
+
+/// From a trained float32 network to a deployed small one, by a recipe.
+struct Compress: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Trains a network and compresses it by a recipe; measures accuracy, bytes, and time before and after.",
+        discussion: """
+            A recipe is JSON: {"name": "…", "steps": [{"train": {"epochs": 12}}, {"prune": {"ratio": 12, "schedule": "cubic"}},
+            {"quantize": {"format": "w8a8"}}]}. Steps: train, prune, removePrunedOutputs, foldBatchNormalization, distil, trainQuantized, quantize.
+            --print-recipe shows the default with every option spelled out.
+            """)
+
+    @Option(help: "digits, fashion-mnist, or a folder with IDX files as MNIST has them.")
+    var data = "digits"
+
+    @Option(help: ArgumentHelp("A recipe in JSON instead of the default one.", valueName: "file"))
+    var recipe: String?
+
+    @Option(help: "mlp (hidden layers of 300 and 100, with digits 100 and 50) or lenet-5, which takes images of 28×28.")
+    var network = "mlp"
+
+    @Option(help: "Seed of the first weights.")
+    var seed: UInt64 = 0
+
+    @Option(help: "Threads.")
+    var threads = 1
+
+    @Option(help: ArgumentHelp("Keep state in this folder: a run that is stopped goes on there.", valueName: "folder"))
+    var state: String?
+
+    @Option(help: ArgumentHelp("Write the deployed network to this file.", valueName: "file"))
+    var output: String?
+
+    @Option(help: ArgumentHelp("Also write the report as JSON to this file.", valueName: "file"))
+    var json: String?
+
+    @Option(help: ArgumentHelp("Also write the report as a page with plots to this file.", valueName: "file"))
+    var html: String?
+
+    @Flag(help: "Print the recipe and end.")
+    var printRecipe = false
+
+    func run() throws {
+        guard (1...1024).contains(threads) else { throw BenchmarkError("--threads: expected 1…1024, found \(threads)") }
+        let (training, test) = try DataSource.load(data)
+        let standardization = Standardization(training), isSmall = training.count < 10_000
+        let recipe = try chosenRecipe(isSmall: isSmall)
+        if printRecipe {
+            print(String(decoding: recipe.json(), as: UTF8.self))
+            return
+        }
+        MachineDescription(parallelism: Parallelism(threads: threads)).printHeader()
+        let run = try CompressionRun(
+            recipe, network: makeNetwork(training, isSmall: isSmall), training: training.standardized(standardization),
+            test: test.standardized(standardization), threads: threads, directory: state)
+        let progress = Progress(recipe.name)
+        let report = try run.run { status in
+            let detail = status.training.map { "epoch \($0.epoch + 1) of \($0.epochs), loss \(fixed($0.loss, 3)), \(Int($0.secondsRemaining)) s left" } ?? ""
+            progress.show("step \(status.step + 1) of \(status.steps), \(status.name) \(detail)")
+        }
+        progress.clear()
+        guard let report, let deployed = run.deployed else { return }
+        print(report)
+        if let output { try DeployedModel.write(deployed, to: output) }
+        if let json { try report.json().write(to: URL(fileURLWithPath: json), options: .atomic) }
+        if let html { try Data(CompressionPage.html(report, data: data).utf8).write(to: URL(fileURLWithPath: html), options: .atomic) }
+    }
+
+    private func chosenRecipe(isSmall: Bool) throws -> CompressionRecipe {
+        if let path = recipe {
+            guard let text = FileManager.default.contents(atPath: path) else {
+                throw BenchmarkError("--recipe \(path): expected a file that can be read, found none")
+            }
+            return try CompressionRecipe(json: text, path: path)
+        }
+        let training = RecipeTraining(epochs: isSmall ? 30 : 12, batchSize: isSmall ? 32 : 128, seed: seed)
+        let pruning = PruningConfiguration(ratio: isSmall ? 6 : 12, schedule: .cubic(begin: 0, end: 0.6, every: isSmall ? 20 : 100))
+        return CompressionRecipe(
+            name: "pruned \(isSmall ? 6 : 12) times, then int8",
+            steps: [
+                .train(training), .prune(RecipePruning(pruning, fineTuning: training)),
+                .quantize(RecipeQuantization(QuantizationConfiguration(format: .integer(.w8a8)))),
+            ])
+    }
+
+    private func makeNetwork(_ data: LabelledData, isSmall: Bool) throws -> TrainableNetwork {
+        switch network {
+        case "mlp":
+            return try .mlp([data.inputs.columns] + (isSmall ? [100, 50] : [300, 100]) + [data.classes], inputShape: data.shape, seed: seed)
+        case "lenet-5": return try .lenet5(classes: data.classes, seed: seed)
+        default: throw BenchmarkError("--network: expected mlp or lenet-5, found \(network)")
+        }
+    }
+}

@@ -1,0 +1,108 @@
+internal import Foundation
+internal import ModelFiles
+internal import CompactNumerics
+
+extension CompressionReport {
+    /// Measures both networks.
+    internal init(
+        recipe: String, steps: [StepRecord], dense: TrainableNetwork, network: TrainableNetwork, deployed: Sequential, test: LabelledData,
+        parallelism: Parallelism
+    ) throws(CompressionError) {
+        let before = try CompressionError.wrapping { try dense.deployed() }
+        self.recipe = recipe
+        self.steps = steps
+        accuracyBefore = try evaluate(before, test, parallelism: parallelism)
+        accuracyAfter = try evaluate(deployed, test, parallelism: parallelism)
+        (bytesBefore, bytesAfter) = (before.byteCount, deployed.byteCount)
+        layers = Self.layers(dense, before, network, deployed)
+        latencies = [1, 32].map { Self.latency(batch: $0, before, deployed, test, parallelism) }
+        fileBytesBefore = try Self.fileBytes { path throws(CompressionError) in try dense.saveWeights(to: path) }
+        fileBytesAfter = try Self.fileBytes { path throws(CompressionError) in try CompressionError.wrapping { try DeployedModel.write(deployed, to: path) } }
+        func energy(_ sequential: Sequential, _ operations: [Int]) -> Double {
+            zip(sequential.weighted, operations).reduce(0) {
+                $0 + EnergyModel.microjoules(multiplyAdds: $1.1, weightBytes: $1.0.byteCount, bits: $1.0.linear.operandBits)
+            }
+        }
+        modelledMicrojoulesBefore = energy(before, layers.map(\.multiplyAddsBefore))
+        modelledMicrojoulesAfter = energy(deployed, layers.map(\.multiplyAddsAfter))
+    }
+
+    private static func layers(
+        _ dense: TrainableNetwork, _ before: Sequential, _ network: TrainableNetwork, _ deployed: Sequential
+    ) -> [LayerReport] {
+        zip(zip(dense.weightedLayers, before.weighted), zip(network.weightedLayers, deployed.weighted)).map { first, second in
+            let (layer, small) = (first.0, second.0), weights = layer.weight.value.count, kept = small.weight.activeCount
+            let positions = small.multiplicationsPerSample / max(1, small.weight.value.count)
+            // A dense layer multiplies by its zeros too.
+            let stored = second.1.linear is SparseLinear || second.1.linear is NMSparseLinear ? kept : small.weight.value.count
+            return LayerReport(
+                name: layer.name, form: second.1.linear.form, weightsBefore: weights, weightsAfter: kept, bytesBefore: first.1.byteCount,
+                bytesAfter: second.1.byteCount, multiplyAddsBefore: layer.multiplicationsPerSample, multiplyAddsAfter: stored * positions)
+        }
+    }
+
+    private static func fileBytes(_ write: (String) throws(CompressionError) -> Void) throws(CompressionError) -> Int {
+        let path = NSTemporaryDirectory() + "compression-\(UUID().uuidString).safetensors"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try write(path)
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return (attributes?[.size] as? NSNumber)?.intValue ?? 0
+    }
+
+    // Calls in turn, so that a machine that slows down slows both.
+    private static func latency(
+        batch: Int, _ before: Sequential, _ after: Sequential, _ test: LabelledData, _ parallelism: Parallelism
+    ) -> LatencyReport {
+        let rows = (0..<batch).map { $0 % test.count }, x = test.selecting(rows).inputs
+        var milliseconds: [[Double]] = [[], []]
+        var first = Workspace(), second = Workspace()
+        var y = (Matrix(rows: batch, columns: test.classes), Matrix(rows: batch, columns: test.classes))
+        for call in 0..<220 {
+            let start = ContinuousClock.now
+            before.apply(x, into: &y.0, workspace: &first, parallelism: parallelism)
+            let middle = ContinuousClock.now
+            after.apply(x, into: &y.1, workspace: &second, parallelism: parallelism)
+            let end = ContinuousClock.now
+            guard call >= 20 else { continue }
+            milliseconds[0].append((middle - start) / .milliseconds(1))
+            milliseconds[1].append((end - middle) / .milliseconds(1))
+        }
+        let sorted = milliseconds.map { $0.sorted() }
+        return LatencyReport(
+            batch: batch, p50Before: sorted[0][100], p99Before: sorted[0][197], p50After: sorted[1][100], p99After: sorted[1][197])
+    }
+}
+
+extension Sequential {
+    /// Layers with weights, convolutions by theirs.
+    internal var weighted: [(linear: any LinearLayer, byteCount: Int)] {
+        layers.compactMap { layer in
+            if let linear = layer as? any LinearLayer { return (linear, linear.byteCount) }
+            return (layer as? Convolution).map { ($0.linear, $0.byteCount) }
+        }
+    }
+}
+
+extension LinearLayer {
+    /// The format of weights, for reports.
+    internal var form: String {
+        switch self {
+        case let layer as QuantizedLinear: layer.weight.scheme.description
+        case let layer as WeightOnlyLinear: layer.weight.scheme.description + ", weight-only"
+        case let layer as HalfLinear: layer.weight.format.rawValue
+        case let layer as SparseLinear: "sparse \(layer.weight.shape) \(layer.weight.values.rawValue)"
+        case let layer as NMSparseLinear: "sparse \(layer.weight.sparsity) \(layer.weight.values.rawValue)"
+        default: "float32"
+        }
+    }
+
+    /// Bits of the factors of a multiplication.
+    internal var operandBits: Int {
+        switch self {
+        case is QuantizedLinear: 8
+        case let layer as SparseLinear: layer.weight.values == .int8 ? 8 : 32
+        case let layer as NMSparseLinear: layer.weight.values == .int8 ? 8 : 32
+        default: 32
+        }
+    }
+}
