@@ -49,7 +49,7 @@ enum CompressionPage {
             let y = 30 * index, width = 430 * min(1, row.1)
             return """
                 <text x="150" y="\(y + 19)" text-anchor="end">\(row.0)</text>
-                <rect x="160" y="\(y + 4)" width="430" height="20" fill="#e8edf3"/><rect x="160" y="\(y + 4)" width="\(fixed(width, 1))" height="20" fill="#2f6fb2"/>
+                <rect x="160" y="\(y + 4)" width="430" height="20" fill="#e8edf3"/><rect x="160" y="\(y + 4)" width="\(fixed(width, 1))" height="20" fill="\(row.1 > 1 ? "#c0392b" : "#2f6fb2")"/>
                 <text x="600" y="\(y + 19)">\(fixed(100 * row.1, 1)) %  ·  1/\(fixed(1 / row.1, 1))  ·  \(row.2)</text>
                 """
         }

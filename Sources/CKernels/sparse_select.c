@@ -84,13 +84,13 @@ size_t ck_sparse_collect(const float *dense, const uint8_t *mask, size_t inputs,
   return blocks;
 }
 
-void ck_sparse_quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *offsets, const float *values, float *scales,
-                        int8_t *codes) {
+void ck_sparse_quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *offsets, const float *values,
+                        float shared_largest, float *scales, int8_t *codes) {
   size_t block = block_rows * block_columns;
   for (size_t n = 0; n < outputs; n++) {
     size_t strip = n / block_rows, row = n % block_rows * block_columns;
-    float largest = 0;
-    for (size_t b = offsets[strip]; b < offsets[strip + 1]; b++)
+    float largest = shared_largest;
+    for (size_t b = offsets[strip]; b < offsets[strip + 1] && shared_largest == 0; b++)
       for (size_t c = 0; c < block_columns; c++) largest = fmaxf(largest, fabsf(values[b * block + row + c]));
     float scale = largest / 127.0f;
     scales[n] = scale >= 0x1p-126f ? scale : 1.0f;

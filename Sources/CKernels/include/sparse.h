@@ -70,9 +70,10 @@ size_t ck_sparse_collect(const float *_Nonnull dense, const uint8_t *_Nullable m
                          size_t block_columns, const uint8_t *_Nonnull keep, uint32_t *_Nullable offsets, uint32_t *_Nullable columns,
                          float *_Nullable values);
 
-// int8 codes of canonical values [blocks][R][C]: scales[n] = the largest magnitude of output n / 127, codes = rint(w / scale).
+// int8 codes of canonical values [blocks][R][C]: scales[n] = the largest magnitude of output n / 127
+// (of all outputs, where `shared_largest` is that instead of 0), codes = rint(w / scale).
 void ck_sparse_quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets, const float *_Nonnull values,
-                        float *_Nonnull scales, int8_t *_Nonnull codes);
+                        float shared_largest, float *_Nonnull scales, int8_t *_Nonnull codes);
 
 // ---- Packing. The canonical form is block-CSR: offsets[strips + 1] (from any first one on, so that a part can be packed), columns[blocks] (block columns, ascending within a strip),
 // values[blocks][R][C]. Sizes come first, so that the caller can allocate; then the arrays are filled.

@@ -6,7 +6,7 @@ extension TrainableNetwork {
     /// - Parameters:
     ///   - granularity: what was pruned as one; blocks and N:M become layers of their own where kernels for them exist, else
     ///     single weights.
-    ///   - values: float32, or int8 with activations quantized row by row; layers that stay dense are then quantized as w8a8.
+    ///   - values: float32, or int8 with one scale for a layer and activations quantized row by row; layers that stay dense are then quantized as w8a8.
     ///   - minimumSparsity: layers with a smaller share of pruned weights stay dense.
     ///   - expectedRows: how many rows of activations a product will usually have.
     /// - Throws: `CompressionError.numerics` if layers cannot be made.
@@ -40,7 +40,7 @@ extension TrainableNetwork {
             }
         case .weights, .units, .channels: break
         }
-        let sparse = try BlockSparseMatrix(linear.weight, mask: mask, shape: shape, values: values, expectedRows: expectedRows)
+        let sparse = try BlockSparseMatrix(linear.weight, mask: mask, shape: shape, values: values, sharesScale: true, expectedRows: expectedRows)
         return try SparseLinear(weight: sparse, bias: linear.bias, activation: linear.activation)
     }
 }

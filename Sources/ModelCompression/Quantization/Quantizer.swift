@@ -18,8 +18,10 @@ public struct Quantizer: Sendable {
     ///   none, `.shapeMismatch` where they do not fit, `.notFinite` or `.numerics` for weights that are no numbers.
     public func quantize(_ network: TrainableNetwork, data: LabelledData? = nil) throws(CompressionError) -> Sequential {
         try configuration.validate(for: network)
-        var network = configuration.foldsBatchNormalization ? try network.foldingBatchNormalization() : network.copy()
-        if configuration.equalizesLayers { network.equalizeLayers() }
+        // What training has prepared stays as it was trained: folding or equalizing would change its codes.
+        let isPrepared = network.weightedLayers.contains { $0.product is QuantizedTrainingProduct }
+        var network = configuration.foldsBatchNormalization && !isPrepared ? try network.foldingBatchNormalization() : network.copy()
+        if configuration.equalizesLayers && !isPrepared { network.equalizeLayers() }
         for parameter in network.parameters where ck_first_not_finite_f32(parameter.value.pointer, parameter.value.count) < parameter.value.count {
             let at = ck_first_not_finite_f32(parameter.value.pointer, parameter.value.count)
             throw .notFinite(what: parameter.name, row: at / parameter.value.columns, column: at % parameter.value.columns)
@@ -103,6 +105,7 @@ private struct InputStatistics {
         for (index, layer) in layers.enumerated() {
             let highest = configuration.format(of: layer.name).scheme!.activations == .uint7 ? 127 : 255
             if isStatic {
+                guard estimators[index].isFinite else { throw .notFinite(what: "inputs of layer \(layer.name) in calibration", row: 0, column: 0) }
                 inputs[layer.name] = estimators[index].quantization(highest: highest, symmetric: configuration.activations == .staticSymmetric)
             }
             if configuration.correctsBias { means[layer.name] = sums[index].map { $0 / Double(rows[index]) } }

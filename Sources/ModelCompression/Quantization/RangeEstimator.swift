@@ -18,8 +18,10 @@ public struct RangeEstimator: Sendable {
         self.method = method
     }
 
-    /// How many numbers were added; NaN does not count.
+    /// How many numbers were added.
     public private(set) var count = 0
+    /// Whether none of them was infinite.
+    public var isFinite: Bool { low.isFinite && high.isFinite }
 
     /// Adds a batch of numbers.
     public mutating func add(_ values: UnsafeBufferPointer<Float>) {
@@ -47,14 +49,14 @@ public struct RangeEstimator: Sendable {
         case .minMax: return low...high
         case .movingAverage: return Float(average?.low ?? 0)...Float(average?.high ?? 0)
         case .percentile(let outside): return percentileRange(outside: outside)
-        case .meanSquaredError: return leastErrorRange()
+        case .meanSquaredError: return leastErrorRange(highest: 255)
         case .entropy: return leastDivergenceRange()
         }
     }
 
     /// Scale and zero point of codes 0…`highest` for `range`; symmetric ones have the code in the middle for 0.
     public func quantization(highest: Int, symmetric: Bool = false) -> ActivationQuantization {
-        let range = range
+        let range = method == .meanSquaredError ? leastErrorRange(highest: highest) : range
         if symmetric {
             let middle = (highest + 1) / 2, largest = max(-range.lowerBound, range.upperBound)
             return .fixed(scale: Self.usable(largest / Float(highest - middle)), zeroPoint: middle)
@@ -84,13 +86,13 @@ public struct RangeEstimator: Sendable {
         return min(first, 0)...max(last, 0)
     }
 
-    private func leastErrorRange() -> ClosedRange<Float> {
+    private func leastErrorRange(highest: Int) -> ClosedRange<Float> {
         var best = (error: Double.infinity, range: low...high)
         for step in 0..<100 {
             let share = 1 - 0.009 * Float(step), range = low * share...high * share
-            let scale = Self.usable((range.upperBound - range.lowerBound) / 255)
+            let scale = Self.usable((range.upperBound - range.lowerBound) / Float(highest))
             let zero = Int32((-range.lowerBound / scale).rounded(.toNearestOrEven))
-            let error = ck_histogram_error(counts, Self.bins, width, scale, max(0, min(255, zero)), 255)
+            let error = ck_histogram_error(counts, Self.bins, width, scale, max(0, min(Int32(highest), zero)), Int32(highest))
             if error < best.error { best = (error, range) }
         }
         return best.range

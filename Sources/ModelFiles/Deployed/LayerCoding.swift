@@ -81,7 +81,9 @@ internal enum LayerCoding {
                 }
             }
         }
-        return [("gaps", CodePacking.gaps(places)), ("codes", codes), ("values", bytes(values)), ("scales", bytes(scales))]
+        // One scale for all outputs is stored once.
+        let distinct = Set(scales.map(\.bitPattern)).count == 1 ? [scales[0]] : scales
+        return [("gaps", CodePacking.gaps(places)), ("codes", codes), ("values", bytes(values)), ("scales", bytes(distinct))]
     }
 
     private static func bytes(_ values: [Float]) -> [UInt8] { values.withUnsafeBytes(Array.init) }
@@ -161,8 +163,8 @@ extension LayerCoding {
         let values: [Float]
         if kind == .int8 {
             let codes = try contents("codes")
-            guard codes.count == places.count, scales.count == n else { throw missing("\(places.count) codes and \(n) scales") }
-            values = zip(codes, places).map { Float(Int8(bitPattern: $0)) * scales[$1 / k] }
+            guard codes.count == places.count, scales.count == n || scales.count == 1 else { throw missing("\(places.count) codes and \(n) scales") }
+            values = zip(codes, places).map { Float(Int8(bitPattern: $0)) * scales[scales.count == 1 ? 0 : $1 / k] }
         } else {
             values = try floats(contents("values"))
             guard values.count == places.count else { throw missing("\(places.count) values") }
@@ -180,7 +182,7 @@ extension LayerCoding {
                 weight: NMSparseMatrix(dense, mask: mask, sparsity: sparsity, values: kind), bias: bias, activation: activation)
         }
         let shape = try BlockShape(rows: format[0], columns: format[1])
-        return try SparseLinear(weight: BlockSparseMatrix(dense, mask: mask, shape: shape, values: kind), bias: bias, activation: activation)
+        return try SparseLinear(weight: BlockSparseMatrix(dense, mask: mask, shape: shape, values: kind, sharesScale: scales.count == 1 && n > 1), bias: bias, activation: activation)
     }
 
     private static func floats(_ bytes: [UInt8]) throws -> [Float] {

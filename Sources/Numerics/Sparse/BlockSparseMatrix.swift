@@ -39,10 +39,11 @@ public struct BlockSparseMatrix: Sendable {
 
     /// The weights of `dense` [N, K] that `mask` keeps: a block is stored if any of its weights is kept, the others as zeros.
     ///
+    /// - Parameter sharesScale: one scale of int8 values for all outputs instead of one for each: codes that a file compresses better.
     /// - Throws: `NumericsError.shapeMismatch` unless the mask has the shape of the matrix, and the errors of
     ///   `init(_:sparsity:shape:values:expectedRows:)`.
     public init(
-        _ dense: Matrix, mask: WeightMask, shape: BlockShape, values: SparseValues = .float32, expectedRows: Int = 64
+        _ dense: Matrix, mask: WeightMask, shape: BlockShape, values: SparseValues = .float32, sharesScale: Bool = false, expectedRows: Int = 64
     ) throws(NumericsError) {
         try Self.check(dense)
         guard mask.rows == dense.rows, mask.columns == dense.columns else {
@@ -52,7 +53,8 @@ public struct BlockSparseMatrix: Sendable {
         mask.keeps.withUnsafeBufferPointer { marks in
             ck_sparse_keep_masked(marks.baseAddress!, dense.columns, dense.rows, shape.rows, shape.columns, keep.baseAddress)
         }
-        try self.init(CanonicalBlocks(dense, shape: shape, keep: keep, mask: mask), values: values, expectedRows: expectedRows)
+        try self.init(
+            CanonicalBlocks(dense, shape: shape, keep: keep, mask: mask), values: values, sharesScale: sharesScale, expectedRows: expectedRows)
     }
 
     /// Block-CSR arrays that come from elsewhere: `blockOffsets` [N/R + 1], `blockColumns` [blocks] in units of C, `blockValues`
@@ -73,7 +75,9 @@ public struct BlockSparseMatrix: Sendable {
             values: values, expectedRows: expectedRows)
     }
 
-    private init(_ blocks: consuming CanonicalBlocks, values: SparseValues, expectedRows: Int) throws(NumericsError) {
+    private init(
+        _ blocks: consuming CanonicalBlocks, values: SparseValues, sharesScale: Bool = false, expectedRows: Int
+    ) throws(NumericsError) {
         (rows, columns, shape, self.values, blockCount) = (blocks.rows, blocks.columns, blocks.shape, values, blocks.blockCount)
         var parts: [PackedBlocks] = []
         switch values {
@@ -85,8 +89,12 @@ public struct BlockSparseMatrix: Sendable {
             guard blocks.columns <= Int(ck_sparse_max_slice) else {
                 throw .outOfRange(what: "columns of int8 sparse weights", allowed: "at most \(ck_sparse_max_slice)", found: "\(blocks.columns)")
             }
+            var largest: Float = 0
+            if sharesScale, blocks.values.count > 0 {
+                ck_active_kernels().pointee.row_absmax_f32(blocks.values.baseAddress, 1, blocks.values.count, blocks.values.count, &largest)
+            }
             for strips in PackedBlocks.parts(blocks, expectedRows: expectedRows) {
-                parts.append(PackedBlocks(quantizing: blocks, strips: strips))
+                parts.append(PackedBlocks(quantizing: blocks, strips: strips, sharedLargest: largest))
             }
         }
         self.parts = parts

@@ -60,15 +60,15 @@ internal final class PackedBlocks: Sendable {
             scratch.baseAddress, &arrays, floats.baseAddress)
     }
 
-    /// int8 codes with a scale per output, from the largest magnitude that it keeps.
-    init(quantizing blocks: borrowing CanonicalBlocks, strips part: Range<Int>) {
+    /// int8 codes with a scale per output, from the largest magnitude that it keeps, or from `sharedLargest` where that is not 0.
+    init(quantizing blocks: borrowing CanonicalBlocks, strips part: Range<Int>, sharedLargest: Float) {
         let (k, shape) = (blocks.columns, blocks.shape), offsets = blocks.offsets.baseAddress + part.lowerBound
         let n = min(part.count * shape.rows, blocks.rows - part.lowerBound * shape.rows)
         outputs = n
         let canonicalCodes = AlignedBuffer<Int8>(unfilledCount: blocks.values.count)
         scales = AlignedBuffer(unfilledCount: n)
         ck_sparse_quantize(
-            n, shape.rows, shape.columns, offsets, blocks.values.baseAddress, scales.baseAddress, canonicalCodes.baseAddress)
+            n, shape.rows, shape.columns, offsets, blocks.values.baseAddress, sharedLargest, scales.baseAddress, canonicalCodes.baseAddress)
         let scratch = AlignedBuffer<UInt32>(unfilledCount: ck_sparse_pack_scratch(k, n, shape.rows))
         let sizes = ck_sparse_s8_sizes(
             k, n, shape.rows, shape.columns, offsets, canonicalCodes.baseAddress, scratch.baseAddress)
