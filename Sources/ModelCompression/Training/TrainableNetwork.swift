@@ -65,8 +65,8 @@ public final class TrainableNetwork {
         }
     }
 
-    /// The outputs [batch, outputs] of `input` [batch, inputs]; input and each layer's outputs are rounded to the context's arithmetic. The tensor belongs to
-    /// the last layer.
+    /// The outputs [batch, outputs] of `input` [batch, inputs]; input and each layer's outputs are rounded to the context's arithmetic.
+    /// The tensor belongs to the last layer.
     ///
     /// - Precondition: `input` has as many columns as a sample has numbers; it keeps its contents until `backward` has been called.
     public func forward(_ input: Tensor, context: TrainingContext) -> Tensor {
