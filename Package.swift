@@ -29,7 +29,7 @@ let benchmarkTargets: [Target] =
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "CompactNumerics", "ModelFiles", "CKernels", "CPeaks",
+                "CompactNumerics", "ModelFiles", "ModelCompression", "CKernels", "CPeaks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Benchmarks",

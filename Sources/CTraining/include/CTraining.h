@@ -4,10 +4,13 @@
 #define CTRAINING_H
 
 #include "convolution_gradients.h"
+#include "distillation.h"
+#include "exponents.h"
 #include "layers.h"
 #include "loss.h"
 #include "normalization.h"
 #include "optimizers.h"
 #include "pruning.h"
+#include "quantization.h"
 
 #endif

@@ -183,27 +183,3 @@ internal struct ScorePass {
         }
     }
 }
-
-/// Another product that shows its inputs.
-private final class ObservedProduct: LinearProduct {
-    private let product: any LinearProduct
-    private let observe: (Tensor) -> Void
-
-    init(_ product: any LinearProduct, observe: @escaping (Tensor) -> Void) {
-        (self.product, self.observe) = (product, observe)
-    }
-
-    var parameters: [Parameter] { product.parameters }
-    func copy() -> any LinearProduct { product.copy() }
-
-    func forward(_ input: Tensor, weight: Parameter, bias: Parameter?, output: Tensor, context: TrainingContext) {
-        observe(input)
-        product.forward(input, weight: weight, bias: bias, output: output, context: context)
-    }
-
-    func backward(
-        _ outputGradient: Tensor, input: Tensor, weight: Parameter, bias: Parameter?, inputGradient: Tensor?, context: TrainingContext
-    ) {
-        product.backward(outputGradient, input: input, weight: weight, bias: bias, inputGradient: inputGradient, context: context)
-    }
-}

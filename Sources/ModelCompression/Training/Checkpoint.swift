@@ -23,7 +23,7 @@ extension Trainer {
                 "hooks": try json(hooks.map(\.checkpointState)),
             ]
             let tensors = storedTensors()
-            let masks = network.parameters.compactMap { parameter in parameter.mask.map { ("mask/" + parameter.name, $0) } }
+            let masks = parameters.compactMap { parameter in parameter.mask.map { ("mask/" + parameter.name, $0) } }
             metadata["checksum"] = Self.checksum(tensors.map { ($0.name, $0.values) }, masks, metadata)
             let contents =
                 tensors.map { TensorContent(name: $0.name, matrix: $0.values.matrix) }
@@ -33,7 +33,7 @@ extension Trainer {
     }
 
     private func storedTensors() -> [(name: String, values: Tensor)] {
-        let parameters = network.parameters.flatMap { parameter in
+        let parameters = parameters.flatMap { parameter in
             [("value/" + parameter.name, parameter.value)]
                 + parameter.moments.enumerated().map { ("moment\($0.offset)/" + parameter.name, $0.element) }
         }
@@ -115,7 +115,7 @@ extension Trainer {
                 throw .damagedFile(path: path, what: "tensor \"\(name)\"", expected: "finite numbers", found: "\(found.pointer[wrong])")
             }
         }
-        for parameter in network.parameters {
+        for parameter in parameters {
             try require("value/" + parameter.name, like: parameter.value)
             // All or none: pruning forgets them when it takes up other weights.
             let moments = (0..<configuration.optimizer.momentCount).map { "moment\($0)/" + parameter.name }
@@ -133,7 +133,7 @@ extension Trainer {
     }
 
     private func apply(_ contents: [String: Tensor], _ masks: [String: [UInt8]]) {
-        for parameter in network.parameters {
+        for parameter in parameters {
             // The mask comes last: setting it changes numbers only where the file holds zeros already.
             parameter.mask = nil
             if let value = contents["value/" + parameter.name] { parameter.value.assign(value) }

@@ -35,6 +35,8 @@ public struct LabelledData: Sendable {
         (self.inputs, self.labels, self.classes, self.shape) = (inputs, labels, classes, shape)
     }
 
+    internal func replacingInputs(_ inputs: Matrix) -> LabelledData { LabelledData(checked: inputs, labels: labels, like: self) }
+
     private init(checked inputs: Matrix, labels: [Int], like other: LabelledData) {
         (self.inputs, self.labels, classes, shape) = (inputs, labels, other.classes, other.shape)
     }

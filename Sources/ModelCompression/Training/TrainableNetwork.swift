@@ -66,10 +66,10 @@ public final class TrainableNetwork {
     }
 
     /// The outputs [batch, outputs] of `input` [batch, inputs]; input and each layer's outputs are rounded to the context's arithmetic.
-    /// The tensor belongs to the last layer.
+    /// The tensor belongs to the last layer, or to the one at index `last`, behind which nothing is computed.
     ///
     /// - Precondition: `input` has as many columns as a sample has numbers; it keeps its contents until `backward` has been called.
-    public func forward(_ input: Tensor, context: TrainingContext) -> Tensor {
+    public func forward(_ input: Tensor, context: TrainingContext, through last: Int? = nil) -> Tensor {
         precondition(input.columns == inputShape.count, "input of a network: expected \(inputShape.count) columns, found \(input.columns)")
         var activations = input
         if context.arithmetic != .float32 {
@@ -78,7 +78,7 @@ public final class TrainableNetwork {
             activations = roundedInput
         }
         outputs.removeAll(keepingCapacity: true)
-        for layer in layers {
+        for layer in layers[...(last ?? layers.count - 1)] {
             let output = layer.forward(activations, context: context)
             if output !== activations { context.arithmetic.round(output) }
             activations = output
@@ -87,18 +87,31 @@ public final class TrainableNetwork {
         return activations
     }
 
+    /// The outputs [batch, outputs] of the layer at `index` in the last forward pass; a layer that rounds or drops nothing may give the
+    /// tensor of the one before.
+    ///
+    /// - Precondition: the last forward pass reached the layer.
+    public func output(ofLayer index: Int) -> Tensor {
+        precondition(outputs.indices.contains(index), "output of layer \(index): expected a forward pass through it, found \(outputs.count) layers")
+        return outputs[index]
+    }
+
     /// The name of the first layer whose outputs of the last forward pass are not all finite.
     internal var firstNonFiniteOutput: String? {
         zip(layers, outputs).first { ck_first_not_finite_f32($1.pointer, $1.count) < $1.count }?.0.name
     }
 
     /// Computes the gradients of all parameters from that of the outputs of the last forward pass; all of them, and those passed from
-    /// layer to layer, are rounded to the context's arithmetic.
-    public func backward(_ outputGradient: Tensor, context: TrainingContext) {
+    /// layer to layer, are rounded to the context's arithmetic. `hidden` holds gradients with respect to outputs of single layers, by
+    /// index, which are rounded, added where the backward pass meets them, and left as they were. `outputGradient` is changed.
+    public func backward(
+        _ outputGradient: Tensor, hidden: [(layer: Int, gradient: Tensor)] = [], context: TrainingContext
+    ) {
         let first = layers.firstIndex { !$0.parameters.isEmpty } ?? layers.count
         var gradient = outputGradient
         context.arithmetic.round(gradient)
         for index in stride(from: layers.count - 1, through: first, by: -1) {
+            for (layer, extra) in hidden where layer == index { add(extra, to: gradient, context.arithmetic) }
             gradientObserver?(index, gradient)
             let layer = layers[index]
             let passed = layer.backward(gradient, needsInputGradient: index > first, context: context)
@@ -108,6 +121,20 @@ public final class TrainableNetwork {
             }
             guard let passed else { return }
             gradient = passed
+        }
+    }
+
+    private func add(_ extra: Tensor, to gradient: Tensor, _ arithmetic: Arithmetic) {
+        precondition(
+            (extra.rows, extra.columns) == (gradient.rows, gradient.columns),
+            "gradient of a hidden layer: expected \(gradient.rows)×\(gradient.columns), found \(extra.rows)×\(extra.columns)")
+        if arithmetic == .float32 {
+            ck_add_f32(gradient.pointer, extra.pointer, gradient.count)
+        } else {
+            let rounded = extra.copy()
+            arithmetic.round(rounded)
+            ck_add_f32(gradient.pointer, rounded.pointer, gradient.count)
+            arithmetic.round(gradient)
         }
     }
 

@@ -20,6 +20,8 @@ public final class Trainer {
     /// What the passes of this run see.
     public let context: TrainingContext
     internal var state: RunState
+    /// Those of the network, then those of the loss.
+    internal var parameters: [Parameter] { network.parameters + loss.parameters }
     private let input = Tensor()
     private let gradient = Tensor()
     private var order: [Int] = []
@@ -173,12 +175,14 @@ extension Trainer {
         state.lossSamples += range.count
         let scale = state.scale.scale
         if scale != 1 { ck_scale_f32(gradient.pointer, gradient.count, scale) }
-        network.backward(gradient, context: context)
-        let parameters = network.parameters
+        let hidden = loss.hiddenGradients
+        if scale != 1 { for (_, gradient) in hidden { ck_scale_f32(gradient.pointer, gradient.count, scale) } }
+        network.backward(gradient, hidden: hidden, context: context)
+        let scaled = network.parameters, parameters = scaled + loss.parameters
         if let damaged = parameters.last(where: { ck_first_not_finite_f32($0.gradient.pointer, $0.gradient.count) < $0.gradient.count }) {
             return try skip(damaged, step: step)
         }
-        if scale != 1 { for parameter in parameters { ck_scale_f32(parameter.gradient.pointer, parameter.gradient.count, 1 / scale) } }
+        if scale != 1 { for parameter in scaled { ck_scale_f32(parameter.gradient.pointer, parameter.gradient.count, 1 / scale) } }
         for hook in hooks { try hook.willStep(self, step: step) }
         let rate = learningRate(step: step)
         for parameter in parameters { configuration.optimizer.update(parameter, rate: rate, step: state.optimizerSteps) }

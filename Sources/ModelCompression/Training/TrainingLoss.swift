@@ -16,6 +16,17 @@ public protocol TrainingLoss: AnyObject {
     /// The mean loss over the batch of `logits` [batch, classes]; writes its gradient with respect to them into `gradient`, which has
     /// their shape already.
     func evaluate(_ logits: Tensor, batch: Batch, gradient: Tensor) -> Double
+
+    /// What training changes besides the network's parameters, such as the regressors of hints; none by default. `evaluate` overwrites
+    /// their gradients, which the loss scale does not touch.
+    var parameters: [Parameter] { get }
+    /// Gradients with respect to outputs of hidden layers, by index of the layer, as the last `evaluate` left them; none by default.
+    var hiddenGradients: [(layer: Int, gradient: Tensor)] { get }
+}
+
+extension TrainingLoss {
+    public var parameters: [Parameter] { [] }
+    public var hiddenGradients: [(layer: Int, gradient: Tensor)] { [] }
 }
 
 /// −log softmax(logits)[label], computed in float64.

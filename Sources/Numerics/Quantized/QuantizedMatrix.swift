@@ -139,21 +139,25 @@ public struct QuantizedMatrix: Sendable {
 
     /// The weights that the codes stand for, [N, K]: scale · multiplier · code.
     public func dequantized() -> Matrix {
-        let groups = scheme.group == 0 ? 1 : columns / scheme.group
-        return withCStruct { weights in
-            Matrix(rows: rows, columns: columns) { destination in
-                guard var next = destination.baseAddress else { return }
-                let codes = AlignedBuffer<Int8>(unfilledCount: columns)
-                let multipliers = AlignedBuffer<Int8>(unfilledCount: groups)
-                multipliers.baseAddress.update(repeating: 1, count: groups)
-                let length = columns / groups
-                for n in 0..<rows {
-                    ck_gemm_unpack_row(Int32(scheme.bits), weights, n, codes.baseAddress, multipliers.baseAddress)
-                    for group in 0..<groups {
-                        let scale = storage.scales.baseAddress[n] * Float(multipliers.baseAddress[group])
-                        ck_active_kernels().pointee.dequantize_f32_s8(codes.baseAddress + group * length, length, scale, 0, next)
-                        next += length
-                    }
+        Matrix(rows: rows, columns: columns) { destination in
+            if let start = destination.baseAddress { dequantize(rows: 0..<rows, into: start) }
+        }
+    }
+
+    /// The weights of some outputs, [range, K].
+    internal func dequantize(rows range: Range<Int>, into destination: UnsafeMutablePointer<Float>) {
+        let groups = scheme.group == 0 ? 1 : columns / scheme.group, length = columns / groups
+        let codes = AlignedBuffer<Int8>(unfilledCount: columns)
+        let multipliers = AlignedBuffer<Int8>(unfilledCount: groups)
+        multipliers.baseAddress.update(repeating: 1, count: groups)
+        var next = destination
+        withCStruct { weights in
+            for n in range {
+                ck_gemm_unpack_row(Int32(scheme.bits), weights, n, codes.baseAddress, multipliers.baseAddress)
+                for group in 0..<groups {
+                    let scale = storage.scales.baseAddress[n] * Float(multipliers.baseAddress[group])
+                    ck_active_kernels().pointee.dequantize_f32_s8(codes.baseAddress + group * length, length, scale, 0, next)
+                    next += length
                 }
             }
         }

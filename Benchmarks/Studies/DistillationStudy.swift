@@ -1,0 +1,85 @@
+import ArgumentParser
+import CompactNumerics
+import ModelCompression
+
+struct DistillationStudy: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "distillation",
+        abstract: "A small student alone, with a teacher's soft targets, with hints, with few labels, and with 2-bit weights.")
+
+    @OptionGroup var options: StudyOptions
+
+    @Option(parsing: .upToNextOption, help: "Temperatures to try.")
+    var temperatures: [Double] = [1, 2, 4, 8]
+
+    @Option(parsing: .upToNextOption, help: "Weights of the soft targets to try, 0 to 1.")
+    var weights: [Double] = [0.5, 0.9]
+
+    func run() throws {
+        let laboratory = try Laboratory(options, "Distillation")
+        let widths = [laboratory.widths[0], laboratory.isSmall ? 12 : 30, laboratory.training.classes]
+        let teachers = try (0..<UInt64(3)).map { try laboratory.trained(seed: $0).network }
+        let logits = try teachers.map { try TeacherLogits(of: $0, on: laboratory.training) }
+        try laboratory.row("teacher") { try evaluate(laboratory.trained(seed: $0).network, laboratory.test) }
+        let student = Student(laboratory: laboratory, widths: widths, logits: logits, teachers: teachers)
+        try student.row("student \(widths.map(String.init).joined(separator: "-")) alone", nil)
+        for temperature in temperatures {
+            for weight in weights {
+                try student.row("T = \(temperature), soft targets \(weight)", DistillationConfiguration(temperature: temperature, softWeight: weight))
+            }
+        }
+        let best = DistillationConfiguration(temperature: 2, softWeight: 0.9)
+        try student.row("three teachers, T = 2, soft targets 0.9", best, teachers: 3)
+        var hinted = best
+        hinted.hints = [HintPair(student: "relu1", teacher: "relu2")]
+        hinted.hintWeight = 0.3
+        try student.row("T = 2, soft targets 0.9, hints from the second hidden layer", hinted)
+        try fewLabels(laboratory, student)
+        try student.row("2-bit student alone (quantization-aware)", nil, isQuantized: true)
+        try student.row("2-bit student, T = 2, soft targets 0.9", best, isQuantized: true)
+        try student.row("2-bit student, three teachers, T = 2, soft targets 0.9", best, teachers: 3, isQuantized: true)
+        try laboratory.finish()
+    }
+
+    private func fewLabels(_ laboratory: Laboratory, _ student: Student) throws {
+        let few = laboratory.isSmall ? 100 : 3000
+        try laboratory.row("student alone on \(few) labelled samples") { seed in
+            let network = try laboratory.newNetwork(student.widths, seed: 100 + seed)
+            try laboratory.train(network, laboratory.configuration(epochs: 4 * laboratory.epochs, seed: seed), data: laboratory.training.prefix(few))
+            return try evaluate(network, laboratory.test)
+        }
+        let hasLabel = (0..<laboratory.training.count).map { $0 < few }
+        for temperature in [2.0, 4.0] {
+            let configuration = DistillationConfiguration(temperature: temperature, softWeight: 0.9)
+            try student.row("\(few) labels, soft targets on all, T = \(temperature)", configuration, hasLabel: hasLabel)
+        }
+    }
+
+    /// Trains students.
+    struct Student {
+        let laboratory: Laboratory
+        let widths: [Int]
+        let logits: [TeacherLogits]
+        let teachers: [TrainableNetwork]
+
+        func row(
+            _ name: String, _ configuration: DistillationConfiguration?, teachers count: Int = 1, hasLabel: [Bool]? = nil, isQuantized: Bool = false
+        ) throws {
+            try laboratory.row(name) { seed in
+                let network = try laboratory.newNetwork(widths, seed: 100 + seed)
+                if isQuantized {
+                    try laboratory.train(network, laboratory.configuration(seed: seed))
+                    try network.prepareQuantizationAwareTraining(QuantizationConfiguration(format: .integer(.w2a8)))
+                }
+                let loss: any TrainingLoss =
+                    try configuration.map {
+                        try DistillationLoss(
+                            $0, student: network, data: laboratory.training, teachers: Array(logits.prefix(count)), hasLabel: hasLabel,
+                            hintTeacher: teachers[0], seed: seed)
+                    } ?? CrossEntropy()
+                try laboratory.train(network, laboratory.configuration(seed: seed), loss: loss)
+                return try evaluate(isQuantized ? network.deployedQuantized() : network.deployed(), laboratory.test)
+            }
+        }
+    }
+}

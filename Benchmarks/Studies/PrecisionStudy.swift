@@ -1,0 +1,62 @@
+import ArgumentParser
+import CompactNumerics
+import ModelCompression
+
+struct PrecisionStudy: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "precision",
+        abstract: "Training in FP32, TF32, BF16 and FP16, with and without loss scaling, and where gradients lie.",
+        discussion: "The second setting multiplies the outputs by 2⁻¹⁷ before the loss, as deep or normalized networks do by their depth: its gradients are so small that FP16 loses them.")
+
+    @OptionGroup var options: StudyOptions
+
+    private static let runs: [(name: String, arithmetic: Arithmetic, scaling: LossScaling)] = [
+        ("FP32", .float32, .none), ("TF32", .tf32, .none), ("BF16", .bf16, .none), ("FP16", .fp16, .none), ("FP16, dynamic scaling", .fp16, .dynamic),
+        ("FP16, scale 1,024", .fp16, .fixed(1024)),
+    ]
+
+    func run() throws {
+        let laboratory = try Laboratory(options, "Precision")
+        for scale in [Float(1), 0x1p-17] {
+            let training = laboratory.configuration(seed: 0)
+            let setting = PrecisionSetting(name: "outputs × \(scale)", widths: laboratory.widths, outputScale: scale, training: training)
+            for run in Self.runs {
+                try laboratory.row("\(scale == 1 ? "plain" : "outputs × 2⁻¹⁷"): \(run.name)") { seed in
+                    let network = try laboratory.newNetwork(seed: seed)
+                    try laboratory.train(network, setting.configuration(run.arithmetic, run.scaling, seed: seed), loss: setting.loss())
+                    return try evaluate(network, laboratory.test, arithmetic: run.arithmetic)
+                }
+            }
+            try printHistogram(laboratory, setting)
+        }
+        try laboratory.finish()
+    }
+
+    private func printHistogram(_ laboratory: Laboratory, _ setting: PrecisionSetting) throws {
+        let network = try laboratory.newNetwork(seed: 0), recorder = GradientRecorder(interval: 20)
+        var configuration = setting.configuration(.float32, .none, seed: 0)
+        configuration.epochs = 2
+        let trainer = try Trainer(network, data: laboratory.training, configuration: configuration, loss: setting.loss())
+        try recorder.attach(to: trainer)
+        _ = try trainer.run()
+        print("\n    gradients with respect to outputs (float32, 2 epochs): exponents, and the share that FP16 makes 0 or subnormal")
+        for layer in network.layers {
+            guard let histogram = recorder.layers[layer.name], let range = histogram.range else { continue }
+            let shares = [Float(1), 65_536].map {
+                "× \(Int($0)): \(fixed(100 * histogram.flushedShare(scale: $0), 1)) % to 0, \(fixed(100 * histogram.subnormalShare(scale: $0), 1)) % subnormal"
+            }
+            print("    \(layer.name): 2^\(range.lowerBound) … 2^\(range.upperBound); \(shares.joined(separator: "; "))")
+            print("      " + bars(histogram, range))
+        }
+        print("")
+    }
+
+    // Eight heights for each four exponents.
+    private func bars(_ histogram: GradientHistogram, _ range: ClosedRange<Int>) -> String {
+        let groups = stride(from: range.lowerBound, through: range.upperBound, by: 2).map { (first: Int) -> Int in
+            (first..<first + 2).reduce(0) { $0 + histogram.count(exponent: $1) }
+        }
+        let most = Double(max(1, groups.max() ?? 1)), heights = Array("▁▂▃▄▅▆▇█")
+        return String(groups.map { $0 == 0 ? " " : heights[min(7, Int(Double($0) / most * 8))] })
+    }
+}

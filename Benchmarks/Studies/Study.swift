@@ -1,0 +1,155 @@
+import ArgumentParser
+import CompactNumerics
+import Foundation
+import ModelCompression
+import ModelFiles
+
+/// What compression does to accuracy, on real data.
+struct Study: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "What pruning, few bits, low-bit floats and distillation do to accuracy, on real data.",
+        discussion: "Each row is the mean over the seeds, with the standard deviation; training of the networks is part of the study.",
+        subcommands: [PruningStudy.self, BitsStudy.self, PrecisionStudy.self, DistillationStudy.self])
+}
+
+/// Samples by name.
+enum DataSource {
+    /// `digits`, `fashion-mnist`, or a folder with the four files of an MNIST-like set in IDX format, gzipped or not.
+    static func load(_ name: String) throws -> (training: LabelledData, test: LabelledData) {
+        switch name {
+        case "digits": return (try .digits(.training), try .digits(.test))
+        case "fashion-mnist": return (try .fashionMNIST(.training), try .fashionMNIST(.test))
+        default:
+            guard FileManager.default.fileExists(atPath: name) else {
+                throw BenchmarkError("--data: expected digits, fashion-mnist or a folder with IDX files, found \(name)")
+            }
+            return (try .fashionMNIST(.training, from: name), try .fashionMNIST(.test, from: name))
+        }
+    }
+}
+
+struct StudyOptions: ParsableArguments {
+    @Option(help: "digits, fashion-mnist, or a folder with IDX files as MNIST has them.")
+    var data = "digits"
+
+    @Option(help: "Seeds: each row is trained once with each of 0, 1, ….")
+    var seeds = 1
+
+    @Option(help: "Epochs of training from the beginning; fine-tuning takes half of them. (default: 12, with digits 30)")
+    var epochs: Int?
+
+    @Option(help: ArgumentHelp("Also write the figures as JSON to this file.", valueName: "file"))
+    var json: String?
+
+    func check() throws {
+        guard (1...100).contains(seeds) else { throw BenchmarkError("--seeds: expected 1…100, found \(seeds)") }
+        if let epochs, !(1...1000).contains(epochs) { throw BenchmarkError("--epochs: expected 1…1000, found \(epochs)") }
+    }
+}
+
+/// Data, trained networks and printed rows of one study.
+final class Laboratory {
+    let training: LabelledData
+    let test: LabelledData
+    let epochs: Int
+    let seeds: Range<UInt64>
+    let isSmall: Bool
+    private let options: StudyOptions
+    private var dense: [String: (network: TrainableNetwork, snapshots: [Int: NetworkSnapshot])] = [:]
+    private var rows: [Row] = []
+    private let table: Table
+    private let progress: Progress
+    /// Printed at the end of the row that is being made.
+    var note = ""
+
+    /// One line of a study.
+    struct Row: Codable {
+        let name: String
+        let accuracies: [Double]
+        let notes: String
+    }
+
+    init(_ options: StudyOptions, _ title: String) throws {
+        try options.check()
+        let (training, test) = try DataSource.load(options.data)
+        // Standardized as users do: mean and deviation are those of the training data.
+        let standardization = Standardization(training)
+        (self.training, self.test, self.options) = (training.standardized(standardization), test.standardized(standardization), options)
+        isSmall = training.count < 10_000
+        epochs = options.epochs ?? (isSmall ? 30 : 12)
+        seeds = 0..<UInt64(options.seeds)
+        progress = Progress(title)
+        print("\(title): \(options.data), \(training.count) samples for training, \(test.count) for testing, \(options.seeds) seed\(options.seeds == 1 ? "" : "s"), \(epochs) epochs\n")
+        table = Table([("", 58), ("accuracy", 9), ("±", 6), ("seconds", 8), ("notes", 30)])
+    }
+
+    /// Widths of the network that is compressed: LeNet-300-100 or, for digits, one that suits 64 inputs.
+    var widths: [Int] { isSmall ? [64, 100, 50, 10] : [training.inputs.columns, 300, 100, training.classes] }
+    var batchSize: Int { isSmall ? 32 : 128 }
+
+    func configuration(epochs: Int? = nil, seed: UInt64, rate: Double = 1e-3) -> TrainerConfiguration {
+        TrainerConfiguration(
+            epochs: epochs ?? self.epochs, batchSize: batchSize, optimizer: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.05),
+            learningRate: rate, seed: seed)
+    }
+
+    func newNetwork(_ widths: [Int]? = nil, seed: UInt64) throws -> TrainableNetwork {
+        try .mlp(widths ?? self.widths, inputShape: training.shape, seed: seed)
+    }
+
+    /// A copy of a network trained from the beginning, which is done once for each seed and name.
+    func trained(
+        _ name: String = "dense", seed: UInt64, make: ((UInt64) throws -> TrainableNetwork)? = nil
+    ) throws -> (network: TrainableNetwork, snapshots: [Int: NetworkSnapshot]) {
+        let key = "\(name) \(seed)"
+        if dense[key] == nil {
+            let network = try make?(seed) ?? newNetwork(seed: seed)
+            let hook = SnapshotHook(network, epochs: [-1, 0])
+            try train(network, configuration(seed: seed), hooks: [hook])
+            dense[key] = (network, hook.snapshots)
+        }
+        return (dense[key]!.network.copy(), dense[key]!.snapshots)
+    }
+
+    @discardableResult
+    func train(
+        _ network: TrainableNetwork, _ configuration: TrainerConfiguration, data: LabelledData? = nil, loss: any TrainingLoss = CrossEntropy(),
+        hooks: [any TrainingHook] = []
+    ) throws -> TrainingHistory {
+        try Trainer(network, data: data ?? training, configuration: configuration, loss: loss, hooks: hooks).run { [progress] in
+            progress.show("epoch \($0.epoch + 1) of \($0.epochs), loss \(fixed($0.loss, 3)), \(Int($0.secondsRemaining)) s left")
+        }
+    }
+
+    /// Runs `body` with each seed and prints the accuracies that it gives, 0…1, or a note where it throws that training diverged.
+    @discardableResult
+    func row(_ name: String, _ body: (UInt64) throws -> Double) throws -> Double {
+        let start = now()
+        var accuracies: [Double] = []
+        note = ""
+        for seed in seeds {
+            do {
+                accuracies.append(try body(seed))
+            } catch CompressionError.diverged(let epoch, let step, let layer, let found) {
+                note = "diverged in epoch \(epoch), step \(step): \(layer), \(found)"
+            }
+        }
+        progress.clear()
+        let mean = accuracies.reduce(0, +) / Double(max(1, accuracies.count))
+        let variance = accuracies.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(max(1, accuracies.count - 1))
+        table.row([
+            name, accuracies.isEmpty ? "—" : fixed(100 * mean, 2), accuracies.count > 1 ? fixed(100 * variance.squareRoot(), 2) : "",
+            fixed((now() - start) / Double(seeds.count), 1), note,
+        ])
+        rows.append(Row(name: name, accuracies: accuracies, notes: note))
+        return mean
+    }
+
+    /// Writes the rows as JSON where that was asked for.
+    func finish() throws {
+        guard let json = options.json else { return }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try encoder.encode(rows).write(to: URL(fileURLWithPath: json), options: .atomic)
+    }
+}

@@ -1,0 +1,67 @@
+// Quantization: fake quantization with straight-through gradients and learned scales, histograms of activations, weight rounding.
+// Codes are small integers held as float32, so that BLAS multiplies them exactly; rounding is that of the kernels (quantize.h).
+#ifndef CTRAINING_QUANTIZATION_H
+#define CTRAINING_QUANTIZATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// codes[i] = rint(clamp(x[i] · inverse_scale, lowest, highest)), ties to even; lowest for a NaN. Bounds are integers within ±2²⁴. For uint8
+// activations lowest = −zero point and highest = 255 − zero point: the codes are those of ck_fn_quantize_u8_f32 less the zero point.
+void ck_fake_codes_f32(const float *_Nonnull x, size_t count, float inverse_scale, float lowest, float highest, float *_Nonnull codes);
+// codes[i] = x[i] ≥ 0 ? 1 : −1.
+void ck_fake_signs_f32(const float *_Nonnull x, size_t count, float *_Nonnull codes);
+// codes[i] = u8[i] − zero_point; integers of one byte to and from floats.
+void ck_widen_codes_f32_u8(const uint8_t *_Nonnull u8, size_t count, int32_t zero_point, float *_Nonnull codes);
+void ck_narrow_codes_s8_f32(const float *_Nonnull codes, size_t count, int8_t *_Nonnull s8);
+// Largest Σ |codes| of a row.
+float ck_largest_row_sum_f32(const float *_Nonnull codes, size_t rows, size_t columns);
+// totals[i] += sums[i], integers below 2²⁴ held as floats.
+void ck_add_sums_s32(const float *_Nonnull sums, size_t count, int32_t *_Nonnull totals);
+// y[m, n] = float(sum[m, n]) · (x_scales[m] · w_scales[n]) + bias[n], each operation rounded: the epilogue of the integer kernels. Sums are
+// in `totals`, or where that is null in y itself.
+void ck_scale_sums_f32(const int32_t *_Nullable totals, size_t rows, size_t columns, const float *_Nonnull x_scales, const float *_Nonnull w_scales, const float *_Nullable bias, float *_Nonnull y);
+// y[m, n] = x[m, n] · scales[m].
+void ck_scale_each_row_f32(const float *_Nonnull x, size_t rows, size_t columns, const float *_Nonnull scales, float *_Nonnull y);
+
+// Straight-through estimator with a learned scale (LSQ, Esser et al. 2020, arXiv:1902.08153), v = x · inverse_scale: `gradient` holds that of
+// scale · code and becomes that of x, which is 0 unless lowest < v < highest. Returns the gradient of the scale, Σ gradient · (code − v) inside
+// and Σ gradient · code outside. `x_gradient` may be `gradient`.
+double ck_lsq_gradient_f32(const float *_Nonnull x, const float *_Nonnull codes, size_t count, float inverse_scale, float lowest, float highest, const float *_Nonnull gradient, float *_Nonnull x_gradient);
+// Σ a[i] · b[i] in float64.
+double ck_dot_f64_f32(const float *_Nonnull a, const float *_Nonnull b, size_t count);
+
+// Σ x[i] in float64; y[i] = (x[i] − mean) · factor.
+double ck_sum_f64_f32(const float *_Nonnull x, size_t count);
+void ck_standardize_f32(const float *_Nonnull x, size_t count, float mean, float factor, float *_Nonnull y);
+
+// Counts numbers other than 0 into bins of `width`, a power of two; bin bins/2 begins at 0. Numbers beyond the ends count in the outermost
+// bins. Returns how many were 0 or NaN.
+size_t ck_histogram_f32(const float *_Nonnull x, size_t count, float width, size_t bins, uint64_t *_Nonnull counts);
+// Doubles the width of the bins: pairs of bins, counted from the middle, become one.
+void ck_histogram_widen(uint64_t *_Nonnull counts, size_t bins);
+// Σ count · (x − scale · (code − zero))² over the centres of bins.
+double ck_histogram_error(const uint64_t *_Nonnull counts, size_t bins, float width, float scale, int32_t zero_point, int32_t highest);
+// The number of bins from 0 on whose distribution loses least (Kullback–Leibler) when bins beyond are clipped and the rest is merged into
+// `levels` levels (Migacz, TensorRT, GTC 2017). levels ≤ bins.
+size_t ck_entropy_bins(const uint64_t *_Nonnull counts, size_t bins, size_t levels, double *_Nonnull scratch);
+
+// Σ (w − scale · (code − zero))², code = clamp(rint(w / scale) + zero, lowest, highest).
+double ck_rounding_error_f32(const float *_Nonnull w, size_t count, float scale, int32_t zero_point, int32_t lowest, int32_t highest);
+// The scale of least squared error among 100 that map from all to 1/5 of the largest magnitude onto −lowest or highest; it may be negative
+// where the range of codes is not symmetric. 1 for zeros.
+float ck_search_scale_f32(const float *_Nonnull w, size_t count, int32_t lowest, int32_t highest);
+// sums[c] += Σ over rows of x[r, c], in float64.
+void ck_add_column_sums_f64(const float *_Nonnull x, size_t rows, size_t columns, double *_Nonnull sums);
+
+// rounded[i] = x[i]; differences[i] = a[i] − b[i]; corrections[r] = Σ_c (w[r, c] − q[r, c]) · means[c].
+void ck_round_f32_f64(const double *_Nonnull x, size_t count, float *_Nonnull rounded);
+void ck_difference_f64_f32(const float *_Nonnull a, const float *_Nonnull b, size_t count, double *_Nonnull differences);
+void ck_mean_differences_f32(const float *_Nonnull w, const float *_Nonnull q, size_t rows, size_t columns, const double *_Nonnull means, float *_Nonnull corrections);
+
+// GPTQ (Frantar et al. 2023, arXiv:2210.17323) on one output: rounds w[0], adds what that loses to the weights that follow, and so on.
+// upper[count, count] is the upper Cholesky factor of the inverse Hessian, scales and zero_points[count] those of the weights; w is
+// destroyed. Codes lie in lowest…highest; where `signs` is not 0 they are −1 and 1.
+void ck_gptq_row_f32(float *_Nonnull w, size_t count, const float *_Nonnull upper, const float *_Nonnull scales, const int8_t *_Nonnull zero_points, int32_t lowest, int32_t highest, int signs, int8_t *_Nonnull codes);
+
+#endif

@@ -1,0 +1,125 @@
+#include "quantization.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "clones.h"
+#include "scalar.h"
+
+// The epilogue gives the bits of the kernels: no product is fused with a sum.
+#pragma clang fp contract(off)
+
+CK_BODY ck_fake_codes_f32_body(const float *restrict x, size_t count, float inverse_scale, float lowest, float highest, float *restrict codes) {
+  for (size_t i = 0; i < count; i++) {
+    float v = x[i] * inverse_scale;
+    v = v > lowest ? v : lowest;
+    v = v < highest ? v : highest;
+    codes[i] = (float)ck_rint_even(v);
+  }
+}
+CK_CLONES(ck_fake_codes_f32, (const float *restrict x, size_t count, float inverse_scale, float lowest, float highest, float *restrict codes),
+          (x, count, inverse_scale, lowest, highest, codes))
+
+void ck_fake_signs_f32(const float *x, size_t count, float *codes) {
+  for (size_t i = 0; i < count; i++) codes[i] = x[i] >= 0.0f ? 1.0f : -1.0f;
+}
+
+void ck_widen_codes_f32_u8(const uint8_t *u8, size_t count, int32_t zero_point, float *codes) {
+  for (size_t i = 0; i < count; i++) codes[i] = (float)(u8[i] - zero_point);
+}
+
+void ck_narrow_codes_s8_f32(const float *codes, size_t count, int8_t *s8) {
+  for (size_t i = 0; i < count; i++) s8[i] = (int8_t)codes[i];
+}
+
+float ck_largest_row_sum_f32(const float *codes, size_t rows, size_t columns) {
+  float largest = 0;
+  for (size_t r = 0; r < rows; r++, codes += columns) {
+    float sum[8] = {0};
+    size_t c = 0;
+    for (; c + 8 <= columns; c += 8)
+      for (size_t i = 0; i < 8; i++) sum[i] += fabsf(codes[c + i]);
+    for (; c < columns; c++) sum[0] += fabsf(codes[c]);
+    float all = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+    largest = all > largest ? all : largest;
+  }
+  return largest;
+}
+
+void ck_add_sums_s32(const float *sums, size_t count, int32_t *totals) {
+  for (size_t i = 0; i < count; i++) totals[i] += (int32_t)sums[i];
+}
+
+void ck_scale_sums_f32(const int32_t *totals, size_t rows, size_t columns, const float *x_scales, const float *w_scales, const float *bias, float *y) {
+  for (size_t m = 0; m < rows; m++, y += columns) {
+    const float scale = x_scales[m];
+    // Through an integer, so that a sum of zero has no sign.
+    if (totals == NULL)
+      for (size_t n = 0; n < columns; n++) y[n] = (float)(int32_t)y[n] * (scale * w_scales[n]);
+    else
+      for (size_t n = 0; n < columns; n++) y[n] = (float)totals[m * columns + n] * (scale * w_scales[n]);
+    if (bias != NULL)
+      for (size_t n = 0; n < columns; n++) y[n] += bias[n];
+  }
+}
+
+void ck_scale_each_row_f32(const float *x, size_t rows, size_t columns, const float *scales, float *y) {
+  for (size_t m = 0; m < rows; m++)
+    for (size_t n = 0; n < columns; n++) y[m * columns + n] = x[m * columns + n] * scales[m];
+}
+
+CK_BODY ck_lsq_sums_f32_body(const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest, const float *gradient,
+                 float *x_gradient, double *sum) {
+  double total = 0;
+  size_t i = 0;
+  // Pieces that are summed in float32, eight lanes wide.
+  while (i < count) {
+    size_t end = count - i < 512 ? count : i + 512;
+    float part[8] = {0};
+    for (; i + 8 <= end; i += 8)
+      for (size_t j = 0; j < 8; j++) {
+        float v = x[i + j] * inverse_scale, g = gradient[i + j];
+        int inside = (v > lowest) & (v < highest);
+        part[j] += g * (codes[i + j] - (inside ? v : 0.0f));
+        x_gradient[i + j] = inside ? g : 0.0f;
+      }
+    for (; i < end; i++) {
+      float v = x[i] * inverse_scale, g = gradient[i];
+      int inside = (v > lowest) & (v < highest);
+      part[0] += g * (codes[i] - (inside ? v : 0.0f));
+      x_gradient[i] = inside ? g : 0.0f;
+    }
+    for (size_t j = 0; j < 8; j++) total += part[j];
+  }
+  *sum = total;
+}
+CK_CLONES(ck_lsq_sums_f32, (const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest, const float *gradient, float *x_gradient, double *sum),
+          (x, codes, count, inverse_scale, lowest, highest, gradient, x_gradient, sum))
+
+double ck_lsq_gradient_f32(const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest, const float *gradient,
+                           float *x_gradient) {
+  double sum;
+  ck_lsq_sums_f32(x, codes, count, inverse_scale, lowest, highest, gradient, x_gradient, &sum);
+  return sum;
+}
+
+double ck_dot_f64_f32(const float *a, const float *b, size_t count) {
+  double sum[4] = {0};
+  for (size_t i = 0; i < count; i++) sum[i % 4] += (double)a[i] * b[i];
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+void ck_add_column_sums_f64(const float *x, size_t rows, size_t columns, double *sums) {
+  for (size_t r = 0; r < rows; r++, x += columns)
+    for (size_t c = 0; c < columns; c++) sums[c] += x[c];
+}
+
+double ck_sum_f64_f32(const float *x, size_t count) {
+  double sum[4] = {0};
+  for (size_t i = 0; i < count; i++) sum[i % 4] += x[i];
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+void ck_standardize_f32(const float *x, size_t count, float mean, float factor, float *y) {
+  for (size_t i = 0; i < count; i++) y[i] = (x[i] - mean) * factor;
+}

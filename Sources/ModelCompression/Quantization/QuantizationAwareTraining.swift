@@ -1,0 +1,70 @@
+public import CompactNumerics
+
+extension TrainableNetwork {
+    /// Makes every layer that `configuration` quantizes train with the integers that it will have when deployed. Activations are quantized as the
+    /// configuration says, static ones by calibration on `data` now.
+    ///
+    /// What `configuration` says about rounding, equalization and bias correction does not apply; batch normalization stays a layer of its own, so
+    /// fold it before (`foldingBatchNormalization`) where it shall go.
+    ///
+    /// - Throws: the errors of `QuantizationConfiguration.validate(for:)` and `QuantizedTrainingProduct.init`; `CompressionError.outOfRange` for
+    ///   weight-only formats, and where calibration lacks samples.
+    public func prepareQuantizationAwareTraining(
+        _ configuration: QuantizationConfiguration, data: LabelledData? = nil, parallelism: Parallelism = .serial
+    ) throws(CompressionError) {
+        try configuration.validate(for: self)
+        guard configuration.activations != .none else {
+            throw .outOfRange(what: "activations of quantization-aware training", allowed: "dynamic or static", found: "none")
+        }
+        let layers = weightedLayers.filter { configuration.format(of: $0.name).scheme != nil }
+        let isStatic = configuration.activations != .dynamic
+        var estimators = layers.map { _ in RangeEstimator(configuration.calibration) }
+        if isStatic {
+            guard let data, data.count > 0 else {
+                throw .outOfRange(what: "samples for calibration", allowed: "at least 1", found: "none")
+            }
+            try requireMatch(self, data)
+            forEachInput(of: layers, data: data, samples: configuration.samples, parallelism: parallelism) { index, x in
+                estimators[index].add(UnsafeBufferPointer(start: x.pointer, count: x.count))
+            }
+        }
+        let products = try zip(layers, estimators).map { layer, estimator throws(CompressionError) in
+            let format = configuration.format(of: layer.name), highest = format.scheme!.activations == .uint7 ? 127 : 255
+            return try QuantizedTrainingProduct(
+                layer: layer.name, weight: layer.weight, format: format,
+                inputQuantization: isStatic
+                    ? estimator.quantization(highest: highest, symmetric: configuration.activations == .staticSymmetric) : .dynamic)
+        }
+        for (layer, product) in zip(layers, products) { layer.product = product }
+    }
+
+    /// The deployed network with exactly the integers of quantization-aware training; other layers stay float32.
+    ///
+    /// - Throws: `CompressionError.numerics` if layers cannot be made.
+    public func deployedQuantized() throws(CompressionError) -> Sequential {
+        try CompressionError.wrapping {
+            try deployed { layer, linear in
+                if let product = layer.product as? QuantizedTrainingProduct { return try product.deployed(layer, linear) }
+                return linear
+            }
+        }
+    }
+}
+
+/// The share of samples in `data` whose largest output of a deployed network is that of their class.
+///
+/// - Throws: `CompressionError.shapeMismatch` unless the network takes such samples and gives one output for each class, `.outOfRange` without
+///   samples.
+public func evaluate(
+    _ network: Sequential, _ data: LabelledData, parallelism: Parallelism = .serial
+) throws(CompressionError) -> Double {
+    guard data.count > 0 else { throw .outOfRange(what: "samples to evaluate", allowed: "at least 1", found: "0") }
+    guard network.inputCount.map({ $0 == data.inputs.columns }) ?? true else {
+        throw .shapeMismatch(what: "samples", expected: "\(network.inputCount ?? 0) numbers, as the network takes", found: "\(data.inputs.columns)")
+    }
+    guard network.outputCount(inputs: data.inputs.columns) == data.classes else {
+        throw .shapeMismatch(
+            what: "classes", expected: "\(network.outputCount(inputs: data.inputs.columns)), the outputs of the network", found: "\(data.classes)")
+    }
+    return Double(deployedPredictions(network, data, parallelism).countEqual(to: data.labels)) / Double(data.count)
+}

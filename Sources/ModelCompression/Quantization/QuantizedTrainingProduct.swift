@@ -1,0 +1,170 @@
+internal import CBLAS
+internal import CKernels
+internal import CTraining
+internal import Foundation
+public import CompactNumerics
+
+/// The product of quantization-aware training (Jacob et al. 2018, arXiv:1712.05877): it multiplies the integers that the deployed layer will
+/// multiply, with its bits, and passes gradients straight through rounding. Scales of weights are learned (LSQ; Esser et al. 2020,
+/// arXiv:1902.08153) in the logarithm (TQT; Jain et al. 2020, arXiv:1903.08066), so that they stay positive and steps are relative.
+///
+/// Integer sums are exact: codes are multiplied by float32 BLAS in pieces of K whose sums stay below 2²⁴, and added as int32.
+public final class QuantizedTrainingProduct: LinearProduct {
+    public let format: WeightFormat
+    public let inputQuantization: ActivationQuantization
+    /// log of the scales, [1, N] or, one for the whole matrix, [1, 1].
+    public let logScales: Parameter
+    public var parameters: [Parameter] { [logScales] }
+
+    private let scheme: QuantizationScheme
+    private let codes = Tensor(), fakeWeight = Tensor(), inputCodes = Tensor(), fakeInput = Tensor(), partial = Tensor()
+    private var inputBytes: [UInt8] = [], inputScales: [Float] = [], inputZeros: [Int32] = [], totals: [Int32] = []
+    private var scales: [Float] = []
+
+    /// A product for the present weights of a layer, whose scales begin with the least squared error.
+    ///
+    /// - Throws: `CompressionError.outOfRange` for formats that cannot be trained: floating point, groups, signs of activations, and binary weights
+    ///   where some are masked.
+    public init(
+        layer: String, weight: Parameter, format: WeightFormat, inputQuantization: ActivationQuantization = .dynamic
+    ) throws(CompressionError) {
+        guard let scheme = format.scheme, scheme.group == 0, scheme.activations != .sign else {
+            throw .outOfRange(
+                what: "format of quantization-aware training for layer \(layer)", allowed: "integers with a scale per channel or tensor",
+                found: "\(format)")
+        }
+        guard !format.isBinary || weight.mask == nil else {
+            throw .outOfRange(what: "weights of layer \(layer) in \(format)", allowed: "none pruned, since signs have no 0", found: "a mask")
+        }
+        (self.format, self.inputQuantization, self.scheme) = (format, inputQuantization, scheme)
+        let (rows, columns) = (weight.value.rows, weight.value.columns), isShared = scheme.granularity == .tensor
+        let value = Tensor(rows: 1, columns: isShared ? 1 : rows)
+        for index in 0..<value.columns {
+            let scale = WeightQuantizer.searchedScale(
+                weight.value.pointer + index * columns, count: isShared ? weight.value.count : columns, format)
+            value.pointer[index] = log(max(abs(scale), 1e-12))
+        }
+        logScales = Parameter(name: layer + ".log_scales", value: value, decays: false)
+    }
+
+    private init(copying other: QuantizedTrainingProduct) {
+        (format, inputQuantization, scheme, logScales) = (other.format, other.inputQuantization, other.scheme, other.logScales.copy())
+    }
+
+    public func copy() -> any LinearProduct { QuantizedTrainingProduct(copying: self) }
+
+    // MARK: - Forward
+
+    public func forward(_ input: Tensor, weight: Parameter, bias: Parameter?, output: Tensor, context: TrainingContext) {
+        quantizeWeights(weight.value)
+        quantizeInput(input)
+        BLASLibrary.use(context.parallelism)
+        // Σ |x| · |w| < 2²⁴ makes every partial sum of floats exact, in whatever order.
+        let largest = Float(scheme.activations == .uint7 ? 127 : 255)
+        let rowSum = ck_largest_row_sum_f32(codes.pointer, codes.rows, codes.columns)
+        let pieces = max(1, Int((largest * rowSum / 0x1p24).rounded(.up)))
+        if pieces == 1 {
+            multiply(0..<codes.columns, into: output)
+            ck_scale_sums_f32(nil, output.rows, output.columns, inputScales, scales, bias?.value.pointer, output.pointer)
+        } else {
+            multiplyInPieces(into: output)
+            ck_scale_sums_f32(totals, output.rows, output.columns, inputScales, scales, bias?.value.pointer, output.pointer)
+        }
+        ck_scale_each_row_f32(inputCodes.pointer, inputCodes.rows, inputCodes.columns, inputScales, fakeInput.pointer)
+    }
+
+    // 2²⁴ / (255 · 127) = 518 columns are safe whatever the codes.
+    private func multiplyInPieces(into output: Tensor) {
+        totals = [Int32](repeating: 0, count: output.count)
+        partial.reshape(rows: output.rows, columns: output.columns)
+        for first in stride(from: 0, to: codes.columns, by: 512) {
+            multiply(first..<min(first + 512, codes.columns), into: partial)
+            ck_add_sums_s32(partial.pointer, partial.count, &totals)
+        }
+    }
+
+    private func multiply(_ range: Range<Int>, into y: Tensor) {
+        let (m, n, k) = (Int32(y.rows), Int32(y.columns), Int32(codes.columns))
+        cblas_sgemm(
+            CblasRowMajor, CblasNoTrans, CblasTrans, m, n, Int32(range.count), 1, inputCodes.pointer + range.lowerBound, k,
+            codes.pointer + range.lowerBound, k, 0, y.pointer, n)
+    }
+
+    private func quantizeWeights(_ weight: Tensor) {
+        let columns = weight.columns, count = logScales.value.count
+        for tensor in [codes, fakeWeight] { tensor.reshape(rows: weight.rows, columns: columns) }
+        let values = (0..<count).map { exp(logScales.value.pointer[$0]) }
+        scales = count == 1 ? Array(repeating: values[0], count: weight.rows) : values
+        for row in 0..<weight.rows {
+            let (from, to) = (weight.pointer + row * columns, codes.pointer + row * columns)
+            if format.isBinary {
+                ck_fake_signs_f32(from, columns, to)
+            } else {
+                ck_fake_codes_f32(from, columns, 1 / scales[row], Float(format.codes.lowerBound), Float(format.codes.upperBound), to)
+            }
+        }
+        ck_scale_each_row_f32(codes.pointer, weight.rows, columns, scales, fakeWeight.pointer)
+    }
+
+    private func quantizeInput(_ input: Tensor) {
+        let (rows, columns) = (input.rows, input.columns), highest: Int32 = scheme.activations == .uint7 ? 127 : 255
+        for tensor in [inputCodes, fakeInput] { tensor.reshape(rows: rows, columns: columns) }
+        if inputBytes.count < input.count { inputBytes = [UInt8](repeating: 0, count: input.count) }
+        inputScales = [Float](repeating: 0, count: rows)
+        inputZeros = [Int32](repeating: 0, count: rows)
+        let kernels = ck_active_kernels().pointee
+        switch inputQuantization {
+        case .dynamic:
+            kernels.quantize_rows_u8_f32(input.pointer, rows, columns, columns, highest, &inputBytes, columns, &inputScales, &inputZeros)
+            inputBytes.withUnsafeBufferPointer { bytes in
+                for row in 0..<rows {
+                    ck_widen_codes_f32_u8(bytes.baseAddress! + row * columns, columns, inputZeros[row], inputCodes.pointer + row * columns)
+                }
+            }
+        case .fixed(let scale, let zeroPoint):
+            kernels.quantize_u8_f32(input.pointer, input.count, 1 / scale, Int32(zeroPoint), 0, highest, &inputBytes)
+            ck_widen_codes_f32_u8(inputBytes, input.count, Int32(zeroPoint), inputCodes.pointer)
+            inputScales = [Float](repeating: scale, count: rows)
+        }
+    }
+
+    // MARK: - Backward
+
+    public func backward(
+        _ outputGradient: Tensor, input: Tensor, weight: Parameter, bias: Parameter?, inputGradient: Tensor?, context: TrainingContext
+    ) {
+        FloatProduct.weightGradients(outputGradient, input: fakeInput, weight: weight, bias: bias, context.parallelism)
+        let columns = weight.value.columns, isShared = logScales.value.count == 1
+        logScales.gradient.fill(0)
+        let bounds = (low: Float(format.codes.lowerBound), high: Float(format.codes.upperBound))  // of 1 bit −1…1
+        // LSQ's factor 1 / √(weights of a scale · highest code), and d scale / d log scale = scale.
+        let factor = 1 / (Float(isShared ? weight.value.count : columns) * max(1, bounds.high)).squareRoot()
+        for row in 0..<weight.value.rows {
+            let at = row * columns
+            let sum = ck_lsq_gradient_f32(
+                weight.value.pointer + at, codes.pointer + at, columns, 1 / scales[row], bounds.low, bounds.high, weight.gradient.pointer + at,
+                weight.gradient.pointer + at)
+            logScales.gradient.pointer[isShared ? 0 : row] += Float(sum) * scales[row] * factor
+        }
+        guard let inputGradient else { return }
+        FloatProduct.inputGradient(outputGradient, fakeWeight, into: inputGradient, context.parallelism)
+        if case .fixed(let scale, let zeroPoint) = inputQuantization {
+            let highest: Int32 = scheme.activations == .uint7 ? 127 : 255
+            // Straight through inside the range, nothing outside; the sum for a scale is not used.
+            _ = ck_lsq_gradient_f32(
+                input.pointer, inputCodes.pointer, input.count, 1 / scale, Float(-zeroPoint) - 0.5, Float(Int(highest) - zeroPoint) + 0.5,
+                inputGradient.pointer, inputGradient.pointer)
+        }
+    }
+
+    // MARK: - Deployment
+
+    /// The layer with exactly the integers that training multiplied last.
+    internal func deployed(_ layer: any WeightedLayer, _ linear: Linear) throws -> QuantizedLinear {
+        quantizeWeights(layer.weight.value)
+        var bytes = [Int8](repeating: 0, count: codes.count)
+        ck_narrow_codes_s8_f32(codes.pointer, codes.count, &bytes)
+        let matrix = try QuantizedMatrix(rows: codes.rows, columns: codes.columns, scheme: scheme, codes: bytes, scales: scales)
+        return try QuantizedLinear(weight: matrix, bias: linear.bias, activation: linear.activation, inputQuantization: inputQuantization)
+    }
+}
