@@ -18,7 +18,8 @@ void ck_channel_moments_f32(const float *x, size_t rows, size_t channels, double
   }
 }
 
-CK_BODY ck_batch_norm_forward_f32_body(const float *restrict x, size_t rows, size_t channels, const float *restrict mean, const float *restrict inverse,
+CK_BODY ck_batch_norm_forward_f32_body(const float *restrict x, size_t rows, size_t channels, const float *restrict mean,
+                                       const float *restrict inverse,
                                const float *restrict gamma, const float *restrict beta, float *restrict normalized, float *restrict y) {
   for (size_t m = 0; m < rows; m++, x += channels, normalized += channels, y += channels)
     for (size_t c = 0; c < channels; c++) {
@@ -28,7 +29,8 @@ CK_BODY ck_batch_norm_forward_f32_body(const float *restrict x, size_t rows, siz
     }
 }
 CK_CLONES(ck_batch_norm_forward_f32,
-          (const float *restrict x, size_t rows, size_t channels, const float *restrict mean, const float *restrict inverse, const float *restrict gamma, const float *restrict beta, float *restrict normalized, float *restrict y),
+          (const float *restrict x, size_t rows, size_t channels, const float *restrict mean, const float *restrict inverse,
+           const float *restrict gamma, const float *restrict beta, float *restrict normalized, float *restrict y),
           (x, rows, channels, mean, inverse, gamma, beta, normalized, y))
 
 void ck_batch_norm_sums_f32(const float *dy, const float *normalized, size_t rows, size_t channels, double *scratch, float *dgamma, float *dbeta) {
@@ -54,7 +56,8 @@ CK_BODY ck_batch_norm_backward_f32_body(const float *restrict dy, const float *r
       dx[c] = gamma[c] * inverse[c] * (dy[c] - dbeta[c] * share - normalized[c] * dgamma[c] * share);
 }
 CK_CLONES(ck_batch_norm_backward_f32,
-          (const float *restrict dy, const float *restrict normalized, size_t rows, size_t channels, const float *restrict gamma, const float *restrict inverse, const float *restrict dgamma, const float *restrict dbeta, float *restrict dx),
+          (const float *restrict dy, const float *restrict normalized, size_t rows, size_t channels, const float *restrict gamma,
+           const float *restrict inverse, const float *restrict dgamma, const float *restrict dbeta, float *restrict dx),
           (dy, normalized, rows, channels, gamma, inverse, dgamma, dbeta, dx))
 
 void ck_dropout_f32(const float *restrict x, size_t count, float rate, uint64_t seed, float *restrict keep, float *restrict y) {

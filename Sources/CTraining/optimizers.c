@@ -32,7 +32,8 @@ CK_BODY ck_sgd_step_f32_body(float *restrict weights, const float *restrict grad
   }
 }
 CK_CLONES(ck_sgd_step_f32,
-          (float *restrict weights, const float *restrict gradient, float *restrict velocity, const uint8_t *mask, size_t count, float rate, float momentum, float decay, int nesterov),
+          (float *restrict weights, const float *restrict gradient, float *restrict velocity, const uint8_t *mask, size_t count, float rate,
+           float momentum, float decay, int nesterov),
           (weights, gradient, velocity, mask, count, rate, momentum, decay, nesterov))
 
 CK_BODY ck_adam_step_f32_body(float *restrict weights, const float *restrict gradient, float *restrict first, float *restrict second,
@@ -53,5 +54,6 @@ CK_BODY ck_adam_step_f32_body(float *restrict weights, const float *restrict gra
   }
 }
 CK_CLONES(ck_adam_step_f32,
-          (float *restrict weights, const float *restrict gradient, float *restrict first, float *restrict second, const uint8_t *mask, size_t count, const ck_adam *step),
+          (float *restrict weights, const float *restrict gradient, float *restrict first, float *restrict second, const uint8_t *mask,
+           size_t count, const ck_adam *step),
           (weights, gradient, first, second, mask, count, step))

@@ -25,7 +25,8 @@ import Testing
         let trainer = try Trainer(network, data: data, configuration: TrainerConfiguration(epochs: epochs, seed: seed))
         let history = try trainer.run()
         let accuracy = try evaluate(network, test)
-        print("\(network.layers.count) layers, seed \(seed): accuracy \(accuracy), \(Int(history.throughput)) images/s, loss \(history.epochs.last!.loss)")
+        let loss = history.epochs.last!.loss
+        print("\(network.layers.count) layers, seed \(seed): accuracy \(accuracy), \(Int(history.throughput)) images/s, loss \(loss)")
         return accuracy
     }
 }

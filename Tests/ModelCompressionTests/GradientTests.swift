@@ -94,10 +94,11 @@ import Testing
         check(FlattenLayer("flatten"), input: x) { x, _ in x }
     }
 
-    @Test(arguments: [true, false]) func batchNorm(isTraining: Bool) throws {
+    /// Of images (2×2 positions) and of vectors.
+    @Test(arguments: [true, false], [2, 1]) func batchNorm(isTraining: Bool, side: Int) throws {
         var generator = SeededGenerator(seed: 5)
         let layer = BatchNormLayer("bn", channels: 3)
-        #expect(try layer.outputShape(for: SampleShape(height: 2, width: 2, channels: 3)).count == 12)
+        #expect(try layer.outputShape(for: SampleShape(height: side, width: side, channels: 3)).count == side * side * 3)
         for channel in 0..<3 {
             layer.gamma.value.pointer[channel] = Float(1 + 0.2 * generator.gaussian())
             layer.beta.value.pointer[channel] = Float(generator.gaussian())
@@ -105,7 +106,7 @@ import Testing
             layer.runningVariance.pointer[channel] = Float(0.5 + generator.uniform())
         }
         let fixed = zip(layer.runningMean.elements, layer.runningVariance.elements).map { (Double($0), Double($1)) }
-        check(layer, input: generator.tensor(4, 12), isTraining: isTraining) { x, p in
+        check(layer, input: generator.tensor(16 / (side * side), side * side * 3), isTraining: isTraining) { x, p in
             let moments = (0..<3).map { c in
                 let values = stride(from: c, to: x.count, by: 3).map { x[$0] }, mean = values.reduce(0, +) / 16
                 return (mean, values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 16)

@@ -19,6 +19,37 @@ import Testing
         for i in 0..<4 { #expect(abs(parameter.value.pointer[i] - target[i]) < 1e-3) }
     }
 
+    /// Y = X · Wᵀ + b has one W and b of least squared error, the ones that made Y: a whole run finds them.
+    @Test(arguments: optimizers) func aTrainingRunSolvesALinearProblem(optimizer: Optimizer) throws {
+        final class SquaredError: TrainingLoss {
+            let targets: Tensor
+            init(_ targets: Tensor) { self.targets = targets }
+            func evaluate(_ logits: Tensor, batch: Batch, gradient: Tensor) -> Double {
+                var loss = 0.0
+                for (row, index) in batch.indices.enumerated() {
+                    for column in 0..<logits.columns {
+                        let error = logits[row, column] - targets[index, column]
+                        gradient[row, column] = error / Float(logits.rows)
+                        loss += Double(error * error) / 2
+                    }
+                }
+                return loss / Double(logits.rows)
+            }
+        }
+        var generator = SeededGenerator(seed: 5)
+        let truth = DenseLayer("fc1", inputs: 3, outputs: 2, generator: &generator)
+        let x = generator.tensor(40, 3)
+        let loss = SquaredError(truth.forward(x, context: TrainingContext()).copy())
+        let data = try LabelledData(inputs: x.matrix, labels: [Int](repeating: 0, count: 40), classes: 2, shape: SampleShape(3))
+        let network = try TrainableNetwork.mlp([3, 2], seed: 8)
+        let rate = optimizer == .adam ? 0.05 : 0.1
+        let configuration = TrainerConfiguration(epochs: 300, batchSize: 20, optimizer: optimizer, learningRate: rate)
+        _ = try Trainer(network, data: data, configuration: configuration, loss: loss).run()
+        for (found, expected) in zip(network.parameters, truth.parameters) {
+            for (a, b) in zip(found.value.elements, expected.value.elements) { #expect(abs(a - b) < 1e-3, "\(found.name)") }
+        }
+    }
+
     /// The update rules again in float64.
     @Test func followTheirRules() {
         var generator = SeededGenerator(seed: 1)
@@ -88,7 +119,9 @@ import Testing
             .init(lossScaling: .fixed(.infinity)),
         ]
         for configuration in wrong { #expect(throws: CompressionError.self) { try configuration.validate() } }
-        #expect(throws: CompressionError.outOfRange(what: "epochs", allowed: "1…1000000", found: "0")) { try TrainerConfiguration(epochs: 0).validate() }
+        #expect(throws: CompressionError.outOfRange(what: "epochs", allowed: "1…1000000", found: "0")) {
+            try TrainerConfiguration(epochs: 0).validate()
+        }
         #expect(throws: Never.self) { try TrainerConfiguration().validate() }
     }
 

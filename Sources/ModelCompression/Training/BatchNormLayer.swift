@@ -1,10 +1,12 @@
 public import CompactNumerics
+internal import CKernels
 internal import CTraining
 
 /// Batch normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) over the channels of vectors or images.
 ///
 /// Training normalizes by mean and variance of the batch, over samples and positions, and keeps running averages of both (the variance
-/// with Bessel's correction, as PyTorch does), which are used otherwise.
+/// with Bessel's correction, as PyTorch does), which are used otherwise. In reduced arithmetic γ, β and the normalized numbers are rounded;
+/// the statistics stay float32.
 public final class BatchNormLayer: TrainableLayer {
     public let name: String
     public let channels: Int
@@ -20,6 +22,7 @@ public final class BatchNormLayer: TrainableLayer {
 
     private let mean = Tensor(), variance = Tensor(), inverse = Tensor()
     private let normalized = Tensor(), output = Tensor(), inputGradient = Tensor()
+    private let roundedGamma = Tensor(), roundedBeta = Tensor()
     private var usedBatch = false
     private var positions = 1
 
@@ -77,7 +80,17 @@ public final class BatchNormLayer: TrainableLayer {
         ck_batch_norm_forward_f32(
             input.pointer, rows, channels, mean.pointer, inverse.pointer, gamma.value.pointer, beta.value.pointer, normalized.pointer,
             output.pointer)
+        if context.arithmetic != .float32 { multiplyRounded(rows: rows, context.arithmetic) }
         return output
+    }
+
+    private func multiplyRounded(rows: Int, _ arithmetic: Arithmetic) {
+        for (copy, parameter) in [(roundedGamma, gamma), (roundedBeta, beta)] {
+            copy.assign(parameter.value)
+            arithmetic.round(copy)
+        }
+        arithmetic.round(normalized)
+        ck_scale_shift_f32(normalized.pointer, rows, channels, roundedGamma.pointer, roundedBeta.pointer, output.pointer)
     }
 
     private func updateAverages(rows: Int) {
@@ -90,6 +103,7 @@ public final class BatchNormLayer: TrainableLayer {
 
     public func backward(_ outputGradient: Tensor, needsInputGradient: Bool, context: TrainingContext) -> Tensor? {
         let rows = outputGradient.count / channels
+        let factors = context.arithmetic == .float32 ? gamma.value : roundedGamma
         withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * channels) { scratch in
             ck_batch_norm_sums_f32(
                 outputGradient.pointer, normalized.pointer, rows, channels, scratch.baseAddress!, gamma.gradient.pointer, beta.gradient.pointer)
@@ -98,11 +112,11 @@ public final class BatchNormLayer: TrainableLayer {
         inputGradient.reshape(rows: outputGradient.rows, columns: outputGradient.columns)
         if usedBatch {
             ck_batch_norm_backward_f32(
-                outputGradient.pointer, normalized.pointer, rows, channels, gamma.value.pointer, inverse.pointer, gamma.gradient.pointer,
+                outputGradient.pointer, normalized.pointer, rows, channels, factors.pointer, inverse.pointer, gamma.gradient.pointer,
                 beta.gradient.pointer, inputGradient.pointer)
         } else {
             // With fixed statistics the layer is y = x · scale + shift.
-            let scale = zip(gamma.value.elements, inverse.elements).map(*)
+            let scale = zip(factors.elements, inverse.elements).map(*)
             ck_scale_rows_f32(outputGradient.pointer, rows, channels, scale, inputGradient.pointer)
         }
         return inputGradient

@@ -93,10 +93,11 @@ extension Trainer {
                 path: file.path, expected: "a run on \(data.count) samples with \(self.hooks.count) hooks",
                 found: "one on \(state.samples) with \(hooks.count)")
         }
-        guard (0...configuration.epochs).contains(state.epoch), (0..<stepsPerEpoch).contains(state.stepInEpoch), state.optimizerSteps >= 0 else {
+        guard state.isConsistent(epochs: configuration.epochs, stepsPerEpoch: stepsPerEpoch) else {
             throw .damagedFile(
-                path: file.path, what: "position", expected: "at most epoch \(configuration.epochs), step \(stepsPerEpoch - 1)",
-                found: "epoch \(state.epoch), step \(state.stepInEpoch)")
+                path: file.path, what: "state",
+                expected: "a position in \(configuration.epochs) epochs of \(stepsPerEpoch) steps, and counts that fit it",
+                found: metadata["state"] ?? "none")
         }
         return (state, hooks)
     }
@@ -109,14 +110,21 @@ extension Trainer {
                     path: path, what: "tensor \"\(name)\"", expected: "\(tensor.rows)×\(tensor.columns)",
                     found: found.map { "\($0.rows)×\($0.columns)" } ?? "none")
             }
+            let wrong = ck_first_not_finite_f32(found.pointer, found.count)
+            if wrong < found.count {
+                throw .damagedFile(path: path, what: "tensor \"\(name)\"", expected: "finite numbers", found: "\(found.pointer[wrong])")
+            }
         }
         for parameter in parameters {
             try require("value/" + parameter.name, like: parameter.value)
-            for index in 0..<configuration.optimizer.momentCount where contents["moment\(index)/" + parameter.name] != nil {
-                try require("moment\(index)/" + parameter.name, like: parameter.value)
+            // All or none: pruning forgets them when it takes up other weights.
+            let moments = (0..<configuration.optimizer.momentCount).map { "moment\($0)/" + parameter.name }
+            if moments.contains(where: { contents[$0] != nil }) {
+                for name in moments { try require(name, like: parameter.value) }
             }
             if let mask = masks["mask/" + parameter.name], mask.count != parameter.value.count {
-                throw .damagedFile(path: path, what: "mask of \(parameter.name)", expected: "\(parameter.value.count) entries", found: "\(mask.count)")
+                throw .damagedFile(
+                    path: path, what: "mask of \(parameter.name)", expected: "\(parameter.value.count) entries", found: "\(mask.count)")
             }
         }
         for layer in network.layers {
@@ -137,7 +145,7 @@ extension Trainer {
         }
     }
 
-    private static func checksum(
+    internal static func checksum(
         _ tensors: [(String, Tensor)], _ masks: [(String, [UInt8])], _ metadata: [String: String]
     ) -> String {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325

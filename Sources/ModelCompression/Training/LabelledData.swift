@@ -55,7 +55,8 @@ public struct LabelledData: Sendable {
             inputs.withUnsafeBufferPointer { source in
                 for (position, index) in indices.enumerated() {
                     precondition((0..<count).contains(index), "sample: expected an index in 0..<\(count), found \(index)")
-                    (target.baseAddress! + position * inputs.columns).update(from: source.baseAddress! + index * inputs.columns, count: inputs.columns)
+                    (target.baseAddress! + position * inputs.columns).update(
+                        from: source.baseAddress! + index * inputs.columns, count: inputs.columns)
                 }
             }
         }

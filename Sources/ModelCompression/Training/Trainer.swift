@@ -64,7 +64,7 @@ public final class Trainer {
 
     /// Trains until the last epoch's end, or until `stop`.
     ///
-    /// - Throws: `CompressionError.diverged` when the loss or a gradient is NaN or infinite (the last checkpoint is left as it was),
+    /// - Throws: `CompressionError.diverged` when the loss, a gradient or a parameter is NaN or infinite (the last checkpoint is left as it was),
     ///   `.file` if a checkpoint cannot be written, and what hooks throw.
     public func run(progress: ((TrainingProgress) -> Void)? = nil) throws -> TrainingHistory {
         isStopping = false
@@ -91,7 +91,10 @@ public final class Trainer {
             state.stepInEpoch += 1
             if state.stepInEpoch < stepsPerEpoch {
                 report(false)
-                if isStopping { return try writeCheckpoint() }
+                if isStopping {
+                    try requireFiniteNumbers()
+                    return try writeCheckpoint()
+                }
             }
         }
         try endEpoch()
@@ -101,6 +104,7 @@ public final class Trainer {
     private func endEpoch() throws {
         let epoch = state.epoch
         for hook in hooks { try hook.didEndEpoch(self, epoch: epoch) }
+        try requireFiniteNumbers()
         let accuracy = try validation.map {
             try evaluate(network, $0, arithmetic: configuration.arithmetic, threads: configuration.threads)
         }
@@ -108,6 +112,17 @@ public final class Trainer {
             EpochRecord(epoch: epoch, loss: state.meanLoss, accuracy: accuracy, learningRate: learningRate(step: step - 1)))
         (state.epoch, state.stepInEpoch, state.lossSum, state.lossSamples) = (epoch + 1, 0, 0, 0)
         try writeCheckpoint()
+    }
+
+    // A step can overflow although its loss and gradients are finite: such numbers must not replace the last good checkpoint.
+    private func requireFiniteNumbers() throws(CompressionError) {
+        let numbers = network.parameters.flatMap { parameter in ([parameter.value] + parameter.moments).map { (parameter.name, $0) } }
+        for (name, values) in numbers + network.layers.flatMap(\.statistics).map({ ($0.name, $0.values) }) {
+            let index = ck_first_not_finite_f32(values.pointer, values.count)
+            guard index == values.count else {
+                throw .diverged(epoch: state.epoch, step: step - 1, layer: name, found: "\(values.pointer[index])")
+            }
+        }
     }
 
     private func writeCheckpoint() throws {
@@ -221,6 +236,14 @@ internal struct RunState: Codable, Equatable {
 
     init(scale: LossScaleState, samples: Int) {
         (self.scale, self.samples) = (scale, samples)
+    }
+
+    /// Whether a run of so many steps can be in this state; a damaged checkpoint may hold anything.
+    func isConsistent(epochs total: Int, stepsPerEpoch: Int) -> Bool {
+        guard (0...total).contains(epoch), (0..<stepsPerEpoch).contains(stepInEpoch), epoch < total || stepInEpoch == 0 else { return false }
+        let steps = epoch * stepsPerEpoch + stepInEpoch
+        return (0...steps).contains(optimizerSteps) && scale.skippedSteps == steps - optimizerSteps && epochs.count == epoch
+            && (0...samples).contains(lossSamples) && (0..<2000).contains(scale.goodSteps) && scale.scale.isNormal && scale.scale > 0
     }
 
     var meanLoss: Double { lossSamples > 0 ? lossSum / Double(lossSamples) : 0 }

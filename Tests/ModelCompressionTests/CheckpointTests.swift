@@ -1,0 +1,105 @@
+import CompactNumerics
+import Foundation
+import ModelFiles
+@testable import ModelCompression
+import Testing
+
+@Suite struct CheckpointTests {
+    @Test func damagedAndForeignCheckpointsAreRefused() throws {
+        let data = try LabelledData.digits(.training).prefix(200)
+        try withTemporaryFile { path in
+            let trainer = try Trainer(TrainerTests.maskedNetwork(), data: data, configuration: TrainerTests.configuration)
+            try trainer.saveCheckpoint(to: path)
+            let sound = try Data(contentsOf: URL(fileURLWithPath: path))
+            let other = try Trainer(TrainerTests.network(), data: data, configuration: TrainerTests.configuration)
+            let before = other.network.bits
+            for position in [sound.count - 1, sound.count - 5000, sound.count / 2] {
+                var damaged = sound
+                damaged[position] ^= 0x10
+                try damaged.write(to: URL(fileURLWithPath: path))
+                #expect(throws: CompressionError.self) { try other.resume(from: path) }
+            }
+            for length in [0, 7, 500, sound.count - 1] {
+                try sound.prefix(length).write(to: URL(fileURLWithPath: path))
+                #expect(throws: CompressionError.self) { try other.resume(from: path) }
+            }
+            #expect(other.network.bits == before && other.step == 0)
+            try sound.write(to: URL(fileURLWithPath: path))
+            let mlp = try Trainer(.mlp([64, 10]), data: data, configuration: TrainerTests.configuration)
+            let error = #expect(throws: CompressionError.self) { try mlp.resume(from: path) }
+            guard case .otherNetwork = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            let otherRun = try Trainer(TrainerTests.network(), data: data, configuration: TrainerConfiguration(epochs: 4))
+            #expect(throws: CompressionError.self) { try otherRun.resume(from: path) }
+            try other.resume(from: path)
+            #expect(other.network.bits == trainer.network.bits)
+        }
+        let trainer = try Trainer(TrainerTests.network(), data: data, configuration: TrainerTests.configuration)
+        #expect(throws: CompressionError.self) { try trainer.resume(from: "/nonexistent") }
+    }
+
+    /// A checkpoint that a hostile hand made: checksum and form are right, contents are not.
+    @Test(arguments: [
+        ("optimizerSteps\":4", "optimizerSteps\":9223372036854775807"), ("optimizerSteps\":4", "optimizerSteps\":-1"),
+        ("epoch\":1,", "epoch\":3,"), ("epoch\":1,", "epoch\":-1,"), ("stepInEpoch\":0", "stepInEpoch\":4"),
+        ("lossSamples\":0", "lossSamples\":9223372036854775807"), ("goodSteps\":0", "goodSteps\":9223372036854775807"),
+        ("scale\":1,", "scale\":0,"), ("scale\":1,", "scale\":-4,"), ("skippedSteps\":0", "skippedSteps\":9223372036854775807"),
+        ("optimizerSteps\":4", "optimizerSteps\":4.5"), ("{", "["),
+    ]) func statesThatCannotBeAreRefused(sound: String, hostile: String) throws {
+        let data = try LabelledData.digits(.training).prefix(200)
+        try withTemporaryFile { path in
+            let trainer = try Trainer(.mlp([64, 10]), data: data, configuration: TrainerTests.configuration, checkpointPath: path)
+            _ = try trainer.run { if $0.endsEpoch { trainer.stop() } }
+            let file = try SafetensorsFile(path: path)
+            var metadata = file.metadata
+            let state = try #require(metadata["state"])
+            #expect(state.contains(sound), "\(state)")
+            metadata["state"] = state.replacingOccurrences(of: sound, with: hostile)
+            let contents = try file.tensors.map { ($0.name, Tensor(try file.matrix(named: $0.name))) }
+            metadata["checksum"] = Trainer.checksum(contents, [], metadata)
+            try SafetensorsFile.write(contents.map { TensorContent(name: $0.0, matrix: $0.1.matrix) }, metadata: metadata, to: path)
+            let other = try Trainer(.mlp([64, 10]), data: data, configuration: TrainerTests.configuration)
+            let error = #expect(throws: CompressionError.self) { try other.resume(from: path) }
+            guard case .damagedFile = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(error?.description.contains("state") ?? false)
+        }
+    }
+
+    @Test(arguments: ["value/fc1.weight", "moment0/fc1.bias"]) func numbersThatAreNotFiniteAreRefused(name: String) throws {
+        let data = try LabelledData.digits(.training).prefix(200)
+        try withTemporaryFile { path in
+            let trainer = try Trainer(.mlp([64, 10]), data: data, configuration: TrainerTests.configuration)
+            _ = try trainer.run { if $0.endsEpoch { trainer.stop() } }
+            let parameter = trainer.network.parameters[name.hasSuffix("weight") ? 0 : 1]
+            (name.hasPrefix("value") ? parameter.value : parameter.moments[0])[0, 0] = .nan
+            try trainer.saveCheckpoint(to: path)
+            let other = try Trainer(.mlp([64, 10]), data: data, configuration: TrainerTests.configuration), bits = other.network.bits
+            #expect(throws: CompressionError.damagedFile(path: path, what: "tensor \"\(name)\"", expected: "finite numbers", found: "nan")) {
+                try other.resume(from: path)
+            }
+            #expect(other.network.bits == bits)
+        }
+    }
+
+    @Test func aFolderThatCannotBeWrittenIsATypedError() throws {
+        let data = try LabelledData.digits(.training).prefix(100)
+        try withTemporaryFile { file in
+            try Data("kept".utf8).write(to: URL(fileURLWithPath: file))
+            // No such folder; a folder that is a file.
+            for path in ["/nonexistent/folder/checkpoint.safetensors", file + "/checkpoint.safetensors"] {
+                let trainer = try Trainer(.mlp([64, 10]), data: data, configuration: TrainerTests.configuration, checkpointPath: path)
+                let error = #expect(throws: CompressionError.self) { try trainer.run() }
+                guard case .file = error else {
+                    Issue.record("\(String(describing: error))")
+                    return
+                }
+            }
+            #expect(try String(contentsOfFile: file, encoding: .utf8) == "kept")
+        }
+    }
+}
