@@ -6,9 +6,18 @@ struct PrecisionStudy: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "precision",
         abstract: "Training in FP32, TF32, BF16 and FP16, with and without loss scaling, and where gradients lie.",
-        discussion: "The second setting multiplies the outputs by 2⁻¹⁷ before the loss, as deep or normalized networks do by their depth: its gradients are so small that FP16 loses them.")
+        discussion: """
+            The second setting has large batches, whose mean makes gradients small, and multiplies the outputs by a power of two before the loss, as a
+            temperature does: gradients are then so small that FP16 loses them, and scaling the loss brings them back.
+            """)
 
     @OptionGroup var options: StudyOptions
+
+    @Option(help: "Samples of a step of the second setting. (default: 2048, with digits 256)")
+    var batch: Int?
+
+    @Option(parsing: .unconditional, help: "The outputs of the second setting are multiplied by 2 to this power.")
+    var outputExponent = -10
 
     private static let runs: [(name: String, arithmetic: Arithmetic, scaling: LossScaling)] = [
         ("FP32", .float32, .none), ("TF32", .tf32, .none), ("BF16", .bf16, .none), ("FP16", .fp16, .none), ("FP16, dynamic scaling", .fp16, .dynamic),
@@ -16,12 +25,18 @@ struct PrecisionStudy: ParsableCommand {
     ]
 
     func run() throws {
+        guard (-40...0).contains(outputExponent) else { throw BenchmarkError("--output-exponent: expected -40…0, found \(outputExponent)") }
+        guard (batch ?? 1) >= 1 else { throw BenchmarkError("--batch: expected at least 1, found \(batch!)") }
         let laboratory = try Laboratory(options, "Precision")
-        for scale in [Float(1), 0x1p-17] {
-            let training = laboratory.configuration(seed: 0)
-            let setting = PrecisionSetting(name: "outputs × \(scale)", widths: laboratory.widths, outputScale: scale, training: training)
+        let plain = PrecisionSetting(name: "plain", widths: laboratory.widths, outputScale: 1, training: laboratory.configuration(seed: 0))
+        var training = laboratory.configuration(seed: 0, rate: 3e-3)
+        training.batchSize = batch ?? (laboratory.isSmall ? 256 : 2048)
+        let hard = PrecisionSetting(
+            name: "batch \(training.batchSize), outputs × 2^\(outputExponent)", widths: laboratory.widths,
+            outputScale: Float(sign: .plus, exponent: outputExponent, significand: 1), training: training)
+        for setting in [plain, hard] {
             for run in Self.runs {
-                try laboratory.row("\(scale == 1 ? "plain" : "outputs × 2⁻¹⁷"): \(run.name)") { seed in
+                try laboratory.row("\(setting.name): \(run.name)") { seed in
                     let network = try laboratory.newNetwork(seed: seed)
                     try laboratory.train(network, setting.configuration(run.arithmetic, run.scaling, seed: seed), loss: setting.loss())
                     return try evaluate(network, laboratory.test, arithmetic: run.arithmetic)

@@ -13,19 +13,26 @@ struct PruningStudy: ParsableCommand {
     @Option(parsing: .upToNextOption, help: "Ratios of all weights to kept ones.")
     var ratios: [Double] = [2, 4, 12, 32, 64]
 
-    @Flag(help: "Magnitude by the schedule that keeps most, and nothing else.")
-    var best = false
+    /// What is compared.
+    enum Part: String, CaseIterable, ExpressibleByArgument { case all, best, scores, dense, convolutions }
+
+    @Option(help: "all; best: magnitude by the schedule that keeps most; scores; dense: small dense networks; convolutions: LeNet-5.")
+    var part = Part.all
 
     func run() throws {
         for ratio in ratios where !(ratio > 1) { throw BenchmarkError("--ratios: expected numbers above 1, found \(ratio)") }
         let laboratory = try Laboratory(options, "Pruning")
-        try laboratory.row("dense") { try evaluate(laboratory.trained(seed: $0).network, laboratory.test) }
-        for ratio in ratios {
-            try Self.prune(laboratory, "\(name(ratio)) magnitude, global, cubic", PruningConfiguration(ratio: ratio, schedule: Self.gradual), epochs: 2)
+        func includes(_ one: Part) -> Bool { part == .all || part == one }
+        if part != .convolutions { try laboratory.row("dense") { try evaluate(laboratory.trained(seed: $0).network, laboratory.test) } }
+        if includes(.best) {
+            for ratio in ratios {
+                try Self.prune(laboratory, "\(name(ratio)) magnitude, global, cubic", PruningConfiguration(ratio: ratio, schedule: Self.gradual), epochs: 2)
+            }
         }
-        if !best {
-            for ratio in ratios { try compareScores(laboratory, ratio) }
-            for ratio in ratios { try compareDense(laboratory, ratio) }
+        if includes(.scores) { for ratio in ratios { try compareScores(laboratory, ratio) } }
+        if includes(.dense) { for ratio in ratios { try compareDense(laboratory, ratio) } }
+        if includes(.convolutions) {
+            guard !laboratory.isSmall || part == .all else { throw BenchmarkError("--part convolutions: expected images of 28×28, found \(options.data)") }
             if !laboratory.isSmall { try structured(laboratory) }
         }
         try laboratory.finish()

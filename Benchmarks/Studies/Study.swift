@@ -35,7 +35,7 @@ struct StudyOptions: ParsableArguments {
     @Option(help: "Seeds: each row is trained once with each of 0, 1, ….")
     var seeds = 1
 
-    @Option(help: "Epochs of training from the beginning; fine-tuning takes half of them. (default: 12, with digits 30)")
+    @Option(help: "Epochs of training from the beginning; fine-tuning takes half of them. (default: 14, with digits 30)")
     var epochs: Int?
 
     @Option(help: ArgumentHelp("Also write the figures as JSON to this file.", valueName: "file"))
@@ -76,7 +76,7 @@ final class Laboratory {
         let standardization = Standardization(training)
         (self.training, self.test, self.options) = (training.standardized(standardization), test.standardized(standardization), options)
         isSmall = training.count < 10_000
-        epochs = options.epochs ?? (isSmall ? 30 : 12)
+        epochs = options.epochs ?? (isSmall ? 30 : 14)
         seeds = 0..<UInt64(options.seeds)
         progress = Progress(title)
         print("\(title): \(options.data), \(training.count) samples for training, \(test.count) for testing, \(options.seeds) seed\(options.seeds == 1 ? "" : "s"), \(epochs) epochs\n")
