@@ -21,7 +21,12 @@ struct Sparse: ParsableCommand {
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Shares of zeros, 0 to 1.", valueName: "share"))
     var sparsity = [0.5, 0.7, 0.8, 0.9, 0.95]
 
-    @Option(parsing: .upToNextOption, help: "Formats: csr, 4x1, 8x1, 1x4, 4x4, 16x16, each also with -w8a8 and -rowmajor; 2:4 and 4:8, also with -w8a8, which are measured where the sparsity is 0.5.")
+    @Option(
+        parsing: .upToNextOption,
+        help: """
+            Formats: csr, 4x1, 8x1, 1x4, 4x4, 16x16, each also with -w8a8 and -rowmajor; 2:4 and 4:8, also with -w8a8, which are measured where
+            the sparsity is 0.5.
+            """)
     var formats = SparseFormat.defaults
 
     static let defaultShapes = [Shape(m: 1, k: 4096, n: 4096), Shape(m: 16, k: 4096, n: 4096), Shape(m: 256, k: 1024, n: 1024)]

@@ -9,6 +9,12 @@ struct DistillationStudy: ParsableCommand {
 
     @OptionGroup var options: StudyOptions
 
+    /// What is compared.
+    enum Part: String, CaseIterable, ExpressibleByArgument { case all, full, few, bits }
+
+    @Option(help: "all; full: soft targets and hints on all labels; few: with few labels; bits: a student of 2 bits.")
+    var part = Part.all
+
     @Option(parsing: .upToNextOption, help: "Temperatures to try.")
     var temperatures: [Double] = [1, 2, 4, 8]
 
@@ -22,22 +28,31 @@ struct DistillationStudy: ParsableCommand {
         let logits = try teachers.map { try TeacherLogits(of: $0, on: laboratory.training) }
         try laboratory.row("teacher") { try evaluate(laboratory.trained(seed: $0).network, laboratory.test) }
         let student = Student(laboratory: laboratory, widths: widths, logits: logits, teachers: teachers)
-        try student.row("student \(widths.map(String.init).joined(separator: "-")) alone", nil)
-        for temperature in temperatures {
-            for weight in weights {
-                try student.row("T = \(temperature), soft targets \(weight)", DistillationConfiguration(temperature: temperature, softWeight: weight))
+        if part == .all || part == .full {
+            try student.row("student \(widths.map(String.init).joined(separator: "-")) alone", nil)
+            for temperature in temperatures {
+                for weight in weights {
+                    try student.row("T = \(temperature), soft targets \(weight)", DistillationConfiguration(temperature: temperature, softWeight: weight))
+                }
+            }
+            let best = DistillationConfiguration(temperature: 2, softWeight: 0.9)
+            try student.row("three teachers, T = 2, soft targets 0.9", best, teachers: 3)
+            var hinted = best
+            hinted.hints = [HintPair(student: "relu1", teacher: "relu2")]
+            hinted.hintWeight = 0.3
+            try student.row("T = 2, soft targets 0.9, hints from the second hidden layer", hinted)
+        }
+        if part == .all || part == .few { try fewLabels(laboratory, student) }
+        if part == .all || part == .bits {
+            try student.row("2-bit student alone (quantization-aware)", nil, isQuantized: true)
+            for temperature in temperatures.prefix(2) {
+                for weight in weights {
+                    let configuration = DistillationConfiguration(temperature: temperature, softWeight: weight)
+                    try student.row("2-bit student, T = \(temperature), soft targets \(weight)", configuration, isQuantized: true)
+                    try student.row("2-bit student, three teachers, T = \(temperature), soft targets \(weight)", configuration, teachers: 3, isQuantized: true)
+                }
             }
         }
-        let best = DistillationConfiguration(temperature: 2, softWeight: 0.9)
-        try student.row("three teachers, T = 2, soft targets 0.9", best, teachers: 3)
-        var hinted = best
-        hinted.hints = [HintPair(student: "relu1", teacher: "relu2")]
-        hinted.hintWeight = 0.3
-        try student.row("T = 2, soft targets 0.9, hints from the second hidden layer", hinted)
-        try fewLabels(laboratory, student)
-        try student.row("2-bit student alone (quantization-aware)", nil, isQuantized: true)
-        try student.row("2-bit student, T = 2, soft targets 0.9", best, isQuantized: true)
-        try student.row("2-bit student, three teachers, T = 2, soft targets 0.9", best, teachers: 3, isQuantized: true)
         try laboratory.finish()
     }
 
@@ -67,16 +82,16 @@ struct DistillationStudy: ParsableCommand {
         ) throws {
             try laboratory.row(name) { seed in
                 let network = try laboratory.newNetwork(widths, seed: 100 + seed)
-                if isQuantized {
-                    try laboratory.train(network, laboratory.configuration(seed: seed))
-                    try network.prepareQuantizationAwareTraining(QuantizationConfiguration(format: .integer(.w2a8)))
-                }
                 let loss: any TrainingLoss =
                     try configuration.map {
                         try DistillationLoss(
                             $0, student: network, data: laboratory.training, teachers: Array(logits.prefix(count)), hasLabel: hasLabel,
                             hintTeacher: teachers[0], seed: seed)
                     } ?? CrossEntropy()
+                if isQuantized {
+                    try laboratory.train(network, laboratory.configuration(seed: seed), loss: loss)
+                    try network.prepareQuantizationAwareTraining(QuantizationConfiguration(format: .integer(.w2a8)))
+                }
                 try laboratory.train(network, laboratory.configuration(seed: seed), loss: loss)
                 return try evaluate(isQuantized ? network.deployedQuantized() : network.deployed(), laboratory.test)
             }

@@ -79,7 +79,9 @@ final class Laboratory {
         epochs = options.epochs ?? (isSmall ? 30 : 14)
         seeds = 0..<UInt64(options.seeds)
         progress = Progress(title)
-        print("\(title): \(options.data), \(training.count) samples for training, \(test.count) for testing, \(options.seeds) seed\(options.seeds == 1 ? "" : "s"), \(epochs) epochs\n")
+        print(
+            "\(title): \(options.data), \(training.count) samples for training, \(test.count) for testing, "
+                + "\(options.seeds) seed\(options.seeds == 1 ? "" : "s"), \(epochs) epochs\n")
         table = Table([("", 58), ("accuracy", 9), ("±", 6), ("seconds", 8), ("notes", 30)])
     }
 

@@ -174,7 +174,8 @@ extension LayerCoding {
             dense[place / k, place % k] = value
             keeps[place] = true
         }
-        let mask = try WeightMask(rows: n, columns: k, keeps: keeps), format = (description.format ?? "").split { $0 == "x" || $0 == ":" }.compactMap { Int($0) }
+        let mask = try WeightMask(rows: n, columns: k, keeps: keeps)
+        let format = (description.format ?? "").split { $0 == "x" || $0 == ":" }.compactMap { Int($0) }
         guard format.count == 2 else { throw missing("R×C or N:M") }
         if description.kind == .nOfM {
             let sparsity = try NMSparsity(kept: format[0], group: format[1])

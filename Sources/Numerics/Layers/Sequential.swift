@@ -34,8 +34,8 @@ public struct ReLU: Layer {
 ///
 /// Input and output are row-major. Between the layers, activations have the layout that suits them best: sparse layers compute
 /// on feature-major ones, so those that follow one another, also with a ReLU or a float32 layer in between, keep that layout
-/// and nothing is transposed; those that follow one another directly are computed some rows at a time, which stay in the cache. Sparse, quantized and half layers give the same bits as one by one; a float32 layer those that the
-/// system's BLAS has for that layout.
+/// and nothing is transposed; those that follow one another directly are computed some rows at a time, which stay in the
+/// cache. Sparse, quantized and half layers give the same bits as one by one; a float32 layer those that the system's BLAS has for that layout.
 public struct Sequential: Layer {
     public let layers: [any Layer]
     // Before, between and after the layers, for more than one row.
