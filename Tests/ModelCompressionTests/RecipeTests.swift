@@ -16,7 +16,7 @@ import Testing
               {"train": {"epochs": 3}},
               {"prune": {"ratio": 12, "schedule": "cubic", "score": "taylor", "excludedLayers": ["fc2"], "fineTuning": {"epochs": 2}}},
               {"prune": {"granularity": "2:4", "start": "rewound", "rewindEpoch": 1}},
-              {"prune": {"sparsity": 0.5, "granularity": "4x1", "schedule": "iterative", "rounds": 2, "start": "reinitialized", "seed": 4}},
+              {"prune": {"sparsity": 0.5, "granularity": "4x1", "schedule": "iterative", "rounds": 2, "start": "reinitialized", "startSeed": 4}},
               {"removePrunedOutputs": {}}, {"foldBatchNormalization": {}}, {"distil": {"temperature": 4}},
               {"quantize": {"format": "w4a8-channel", "layerFormats": {"fc2": "float32"}, "activations": "static", "calibration": "entropy", "rounding": "gptq"}}]}
             """)
@@ -27,6 +27,20 @@ import Testing
         }
         #expect(first.pruning.sparsity == 1 - 1 / 12.0 && first.pruning.score == .taylor && first.fineTuning.epochs == 2)
         #expect(second.pruning.granularity == .nOfM(keep: 2, of: 4) && second.pruning.sparsity == 0.5 && second.pruning.start == .rewound(epoch: 1))
+        // What has no short form either.
+        var gradual = PruningConfiguration(sparsity: 0.3, score: .random(seed: 7), schedule: .linear(begin: 0.1, end: 0.7, every: 13), scoreSamples: 9)
+        for schedule in [gradual.schedule, .cubic(begin: 0.2, end: 0.9, every: 20), .iterative(rounds: 5)] {
+            gradual.schedule = schedule
+            let recipe = CompressionRecipe(name: "x", steps: [.prune(RecipePruning(gradual, fineTuning: Self.quick))])
+            #expect(try CompressionRecipe(json: recipe.json()) == recipe)
+        }
+        gradual.start = .reinitialized(seed: 8)
+        for calibration in [CalibrationMethod.percentile(outside: 0.01), .movingAverage(share: 0.3), .meanSquaredError] {
+            let quantization = QuantizationConfiguration(format: .threeBits(.w4a8), activations: .staticSymmetric, calibration: calibration, samples: 7)
+            let steps: [CompressionStep] = [.prune(RecipePruning(gradual)), .trainQuantized(RecipeQuantization(quantization, training: Self.quick))]
+            let recipe = CompressionRecipe(name: "x", steps: steps)
+            #expect(try CompressionRecipe(json: recipe.json()) == recipe)
+        }
         #expect(last.configuration.layerFormats == ["fc2": .float32] && last.configuration.calibration == .entropy)
     }
 

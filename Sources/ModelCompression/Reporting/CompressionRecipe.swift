@@ -82,11 +82,11 @@ public struct RecipePruning: Sendable, Hashable, Codable {
 
     private static let names = [
         "ratio", "sparsity", "score", "granularity", "scope", "schedule", "layerSparsity", "excludedLayers", "start", "fineTuning", "seed", "rounds",
-        "rewindEpoch",
+        "rewindEpoch", "startSeed", "begin", "end", "every", "scoreBatchSize", "scoreSamples",
     ]
 
     /// `ratio` (all weights / kept ones) or `sparsity` 0…1; `score`, `schedule` and `start` by name; `granularity` "weights", "units", "channels",
-    /// "4x1" or "2:4".
+    /// "4x1" or "2:4"; `begin`, `end` (shares of the fine-tuning's steps) and `every` (steps) of gradual schedules, `rounds` of iterative ones.
     public init(from decoder: any Decoder) throws {
         let fields = try StrictFields(decoder, of: "prune", names: Self.names)
         let ratio: Double? = try fields.optional("ratio"), sparsity: Double? = try fields.optional("sparsity"), seed: UInt64 = try fields.value("seed", or: 0)
@@ -100,9 +100,10 @@ public struct RecipePruning: Sendable, Hashable, Codable {
         }
         pruning = PruningConfiguration(
             sparsity: fraction, score: try Self.score(fields.value("score", or: "magnitude"), seed), granularity: granularity,
-            scope: try fields.value("scope", or: .global), schedule: try Self.schedule(fields.value("schedule", or: "oneShot"), fields.value("rounds", or: 3)),
+            scope: try fields.value("scope", or: .global), schedule: try Self.schedule(fields),
             layerSparsity: try fields.value("layerSparsity", or: [:]), excludedLayers: try fields.value("excludedLayers", or: []),
-            start: try Self.start(fields.value("start", or: "kept"), seed, fields.value("rewindEpoch", or: 0)))
+            start: try Self.start(fields.value("start", or: "kept"), fields.value("startSeed", or: 0), fields.value("rewindEpoch", or: 0)),
+            scoreBatchSize: try fields.value("scoreBatchSize", or: 32), scoreSamples: try fields.value("scoreSamples", or: 4096))
         fineTuning = try fields.value("fineTuning", or: RecipeTraining())
     }
 
@@ -123,8 +124,14 @@ public struct RecipePruning: Sendable, Hashable, Codable {
 
     private static func score(_ name: String, _ seed: UInt64) throws -> PruningScore { try choose("score", name, scores(seed)) }
 
-    private static func schedule(_ name: String, _ rounds: Int) throws -> PruningSchedule {
-        try choose("schedule", name, [("oneShot", .oneShot), ("linear", .linear(end: 0.6)), ("cubic", .cubic(end: 0.6)), ("iterative", .iterative(rounds: rounds))])
+    private static func schedule(_ fields: StrictFields) throws -> PruningSchedule {
+        let begin: Double = try fields.value("begin", or: 0), end: Double = try fields.value("end", or: 0.6), every: Int = try fields.value("every", or: 100)
+        return try choose(
+            "schedule", fields.value("schedule", or: "oneShot"),
+            [
+                ("oneShot", .oneShot), ("linear", .linear(begin: begin, end: end, every: every)), ("cubic", .cubic(begin: begin, end: end, every: every)),
+                ("iterative", .iterative(rounds: fields.value("rounds", or: 3))),
+            ])
     }
 
     private static func start(_ name: String, _ seed: UInt64, _ epoch: Int) throws -> FineTuningStart {
@@ -158,12 +165,17 @@ public struct RecipePruning: Sendable, Hashable, Codable {
         try put("scope", pruning.scope)
         switch pruning.schedule {
         case .oneShot: try put("schedule", "oneShot")
-        case .linear: try put("schedule", "linear")
-        case .cubic: try put("schedule", "cubic")
+        case .linear(let begin, let end, let every), .cubic(let begin, let end, let every):
+            if case .linear = pruning.schedule { try put("schedule", "linear") } else { try put("schedule", "cubic") }
+            try put("begin", begin)
+            try put("end", end)
+            try put("every", every)
         case .iterative(let rounds):
             try put("schedule", "iterative")
             try put("rounds", rounds)
         }
+        try put("scoreBatchSize", pruning.scoreBatchSize)
+        try put("scoreSamples", pruning.scoreSamples)
         switch pruning.start {
         case .keptWeights: try put("start", "kept")
         case .rewound(let epoch):
@@ -171,7 +183,7 @@ public struct RecipePruning: Sendable, Hashable, Codable {
             try put("rewindEpoch", epoch)
         case .reinitialized(let given):
             try put("start", "reinitialized")
-            seed = given
+            try put("startSeed", given)
         }
         try put("seed", seed)
         try put("layerSparsity", pruning.layerSparsity)
@@ -209,18 +221,24 @@ public struct RecipeQuantization: Sendable, Hashable, Codable {
 
     private static let names = [
         "format", "layerFormats", "activations", "calibration", "rounding", "foldsBatchNormalization", "equalizesLayers", "correctsBias", "samples", "training",
-    ]
-    private static let calibrations: [(String, CalibrationMethod)] = [
-        ("minMax", .minMax), ("movingAverage", .movingAverage()), ("percentile", .percentile()), ("meanSquaredError", .meanSquaredError), ("entropy", .entropy),
+        "calibrationShare",
     ]
 
-    /// All but `format` may be absent; `calibration` is a name.
+    // `share` is that of a moving average, or outside of a percentile.
+    private static func calibrations(share: Double?) -> [(String, CalibrationMethod)] {
+        [
+            ("minMax", .minMax), ("movingAverage", share.map { .movingAverage(share: $0) } ?? .movingAverage()),
+            ("percentile", share.map { .percentile(outside: $0) } ?? .percentile()), ("meanSquaredError", .meanSquaredError), ("entropy", .entropy),
+        ]
+    }
+
+    /// All but `format` may be absent; `calibration` is a name, `calibrationShare` the number of a moving average or percentile.
     public init(from decoder: any Decoder) throws {
         let fields = try StrictFields(decoder, of: "quantization", names: Self.names)
         let name: String = try fields.value("calibration", or: "minMax")
-        guard let calibration = Self.calibrations.first(where: { $0.0 == name })?.1 else {
-            throw CompressionError.outOfRange(
-                what: "calibration of quantization", allowed: Self.calibrations.map(\.0).joined(separator: ", "), found: name)
+        let choices = Self.calibrations(share: try fields.optional("calibrationShare"))
+        guard let calibration = choices.first(where: { $0.0 == name })?.1 else {
+            throw CompressionError.outOfRange(what: "calibration of quantization", allowed: choices.map(\.0).joined(separator: ", "), found: name)
         }
         let other = QuantizationConfiguration(format: .float32)
         configuration = QuantizationConfiguration(
@@ -239,7 +257,13 @@ public struct RecipeQuantization: Sendable, Hashable, Codable {
         try put("format", configuration.format)
         try put("layerFormats", configuration.layerFormats)
         try put("activations", configuration.activations)
-        try put("calibration", Self.calibrations.first { $0.1 == configuration.calibration }?.0 ?? "minMax")
+        var share: Double?
+        switch configuration.calibration {
+        case .movingAverage(let value), .percentile(let value): share = value
+        case .minMax, .meanSquaredError, .entropy: break
+        }
+        try put("calibration", Self.calibrations(share: share).first { $0.1 == configuration.calibration }!.0)
+        if let share { try put("calibrationShare", share) }
         try put("rounding", configuration.rounding)
         try put("foldsBatchNormalization", configuration.foldsBatchNormalization)
         try put("equalizesLayers", configuration.equalizesLayers)

@@ -83,38 +83,54 @@ public struct Convolution: Layer {
     public func outputCount(inputs: Int) -> Int { windows.count * linear.outputs }
     public var byteCount: Int { linear.byteCount }
 
+    /// Images whose windows are about 256 KB for each thread, so that they are multiplied while they are in the L2 cache.
+    private func imagesAtOnce(_ parallelism: Parallelism) -> Int {
+        max(1, parallelism.threads * (256 << 10) / (windows.count * windows.patchCount * MemoryLayout<Float>.stride))
+    }
+
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
         requireShapes(input, output)
         guard output.count > 0 else { return }
-        var patches = workspace.takePatches(rows: input.rows * windows.count, columns: windows.patchCount)
-        var products = workspace.takeProducts(rows: patches.rows, columns: linear.outputs)
+        let chunk = min(input.rows, imagesAtOnce(parallelism))
+        for first in stride(from: 0, to: input.rows, by: chunk) {
+            applyChunk(first..<min(first + chunk, input.rows), input, into: &output, workspace: &workspace, parallelism: parallelism)
+        }
+    }
+
+    private func applyChunk(
+        _ images: Range<Int>, _ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism
+    ) {
+        var (patches, products) = workspace.takeWindows(
+            rows: images.count * windows.count, columns: windows.patchCount, outputs: linear.outputs)
         input.withUnsafeBufferPointer { x in
             patches.withUnsafeMutableBufferPointer { to in
-                windows.withKernelArgument { ck_im2col_f32(x.baseAddress!, input.rows, $0, to.baseAddress!) }
+                windows.withKernelArgument {
+                    ck_im2col_f32(x.baseAddress! + images.lowerBound * windows.imageCount, images.count, $0, to.baseAddress!)
+                }
             }
         }
         linear.apply(patches, into: &products, workspace: &workspace, parallelism: parallelism)
         output.withUnsafeMutableBufferPointer { y in
-            products.withUnsafeBufferPointer { y.baseAddress!.update(from: $0.baseAddress!, count: $0.count) }
+            products.withUnsafeBufferPointer {
+                (y.baseAddress! + images.lowerBound * windows.count * linear.outputs).update(from: $0.baseAddress!, count: $0.count)
+            }
         }
-        workspace.convolution = [patches, products]
+        workspace.convolution += [patches, products]
     }
 }
 
 extension Workspace {
-    fileprivate mutating func takePatches(rows: Int, columns: Int) -> Matrix {
-        take(0, rows: rows, columns: columns)
-    }
-
-    fileprivate mutating func takeProducts(rows: Int, columns: Int) -> Matrix {
-        let products = take(1, rows: rows, columns: columns)
-        // Given back after use; while they are in use, nobody else may hold them, or writing would copy.
-        convolution = []
-        return products
-    }
-
-    private func take(_ index: Int, rows: Int, columns: Int) -> Matrix {
-        if convolution.count > index, convolution[index].rows == rows, convolution[index].columns == columns { return convolution[index] }
-        return Matrix(rows: rows, columns: columns)
+    /// Windows and their products, of earlier calls where there are some of these shapes: whole chunks and the rest of a batch have two. Given back
+    /// after use; while they are in use, nobody else may hold them, or writing would copy.
+    fileprivate mutating func takeWindows(rows: Int, columns: Int, outputs: Int) -> (patches: Matrix, products: Matrix) {
+        for index in stride(from: 0, to: convolution.count, by: 2)
+        where convolution[index].rows == rows && convolution[index].columns == columns && convolution[index + 1].columns == outputs {
+            let found = (convolution[index], convolution[index + 1])
+            convolution.removeSubrange(index..<index + 2)
+            return found
+        }
+        // Eight pairs serve the chunks of four layers; older ones go.
+        if convolution.count >= 16 { convolution.removeFirst(2) }
+        return (Matrix(rows: rows, columns: columns), Matrix(rows: rows, columns: outputs))
     }
 }
