@@ -14,6 +14,15 @@ typedef struct ck_windows {
 
 // patches[batch · output_height · output_width, window_height · window_width · channels]: the pixels of each window (im2col).
 void ck_im2col_f32(const float *_Nonnull images, size_t batch, const ck_windows *_Nonnull windows, float *_Nonnull patches);
+// y[batch, oy, ox, n] = Σ patch[i] · weights[n, i] + bias[n], then the larger of it and 0 with `relu`: a convolution of stride 1 without im2col, for
+// few outputs, where that and a narrow product cost more than the multiply-adds. weights[N, window_height · window_width · channels];
+// `workspace` is ck_conv2d_workspace_count floats. Each output is one sum in the order channel, row, column of the window.
+typedef void ck_fn_conv2d_f32(const float *_Nonnull images, size_t batch, const ck_windows *_Nonnull windows, const float *_Nonnull weights,
+                              size_t outputs, const float *_Nullable bias, int relu, float *_Nonnull y, float *_Nonnull workspace);
+enum { ck_conv2d_block = 16 };  // positions that lie side by side
+static inline size_t ck_conv2d_workspace_count(const ck_windows *_Nonnull w) {
+  return w->channels * (w->height + 2 * w->padding) * (w->width + 2 * w->padding) + ck_conv2d_block;
+}
 // y[batch, oy, ox, c] = the largest of each window, NaN if it has one; padding counts as no element. `winners`, where given, gets its index
 // within the sample's row: the first of equal ones.
 void ck_max_pool_f32(const float *_Nonnull images, size_t batch, const ck_windows *_Nonnull windows, float *_Nonnull y,

@@ -3,6 +3,7 @@
 #define CK_DISPATCH_H
 
 #include "cpu.h"
+#include "convolution.h"
 #include "gemm.h"
 #include "quantize.h"
 #include "round.h"

@@ -83,6 +83,36 @@ public struct Convolution: Layer {
     public func outputCount(inputs: Int) -> Int { windows.count * linear.outputs }
     public var byteCount: Int { linear.byteCount }
 
+    /// With few outputs, windows and a narrow product cost more than the multiply-adds: they are computed from the images, 3 to 4 times as fast.
+    private static let mostDirectOutputs = 16
+
+    private func applyDirectly(
+        _ linear: Linear, _ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism
+    ) {
+        let (imageCount, outputCount) = (windows.imageCount, windows.count * linear.outputs), kernel = ck_active_kernels().pointee.conv2d_f32
+        windows.withKernelArgument { windows in
+            let scratchCount = roundUp(ck_conv2d_workspace_count(windows), toMultipleOf: 16)
+            let memory = workspace.reserve(byteCount: scratchCount * parallelism.threads * MemoryLayout<Float>.stride)
+            nonisolated(unsafe) let scratch = memory.bindMemory(to: Float.self, capacity: scratchCount * parallelism.threads)
+            let images = parallelism.parts(count: input.rows, multiple: 1), relu: Int32 = linear.activation == .relu ? 1 : 0
+            output.withUnsafeMutableBufferPointer { y in
+                input.withUnsafeBufferPointer { x in
+                    linear.weight.withUnsafeBufferPointer { weights in
+                        linear.withBias { bias in
+                            nonisolated(unsafe) let (x, y, weights, bias, windows) = (x.baseAddress!, y.baseAddress!, weights.baseAddress!, bias, windows)
+                            parallelism.forEachPart(ofStages: [images.count]) { _, part, thread in
+                                let range = images[part]
+                                kernel(
+                                    x + range.lowerBound * imageCount, range.count, windows, weights, linear.outputs, bias, relu,
+                                    y + range.lowerBound * outputCount, scratch + thread * scratchCount)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Images whose windows are about 256 KB for each thread, so that they are multiplied while they are in the L2 cache.
     private func imagesAtOnce(_ parallelism: Parallelism) -> Int {
         max(1, parallelism.threads * (256 << 10) / (windows.count * windows.patchCount * MemoryLayout<Float>.stride))
@@ -91,6 +121,9 @@ public struct Convolution: Layer {
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
         requireShapes(input, output)
         guard output.count > 0 else { return }
+        if let direct = linear as? Linear, windows.stride == 1, direct.outputs <= Self.mostDirectOutputs {
+            return applyDirectly(direct, input, into: &output, workspace: &workspace, parallelism: parallelism)
+        }
         let chunk = min(input.rows, imagesAtOnce(parallelism))
         for first in stride(from: 0, to: input.rows, by: chunk) {
             applyChunk(first..<min(first + chunk, input.rows), input, into: &output, workspace: &workspace, parallelism: parallelism)

@@ -1,0 +1,28 @@
+// The reference of the convolution: every window of every output.
+#include "convolution.h"
+
+#pragma clang fp contract(off)
+
+static float sum_of_window(const float *image, const ck_windows *w, const float *weights, size_t oy, size_t ox, float sum) {
+  for (size_t c = 0; c < w->channels; c++)
+    for (size_t ky = 0; ky < w->window_height; ky++)
+      for (size_t kx = 0; kx < w->window_width; kx++) {
+        size_t y = oy + ky - w->padding, x = ox + kx - w->padding;  // wraps to more than any size in front of the image
+        if (y < w->height && x < w->width)
+          sum += image[(y * w->width + x) * w->channels + c] * weights[(ky * w->window_width + kx) * w->channels + c];
+      }
+  return sum;
+}
+
+void ck_conv2d_f32__portable(const float *images, size_t batch, const ck_windows *w, const float *weights, size_t outputs, const float *bias,
+                             int relu, float *y, float *workspace) {
+  (void)workspace;
+  size_t patch = w->window_height * w->window_width * w->channels;
+  for (size_t b = 0; b < batch; b++, images += w->height * w->width * w->channels)
+    for (size_t oy = 0; oy < w->output_height; oy++)
+      for (size_t ox = 0; ox < w->output_width; ox++)
+        for (size_t n = 0; n < outputs; n++) {
+          float sum = sum_of_window(images, w, weights + n * patch, oy, ox, bias != NULL ? bias[n] : 0.0f);
+          *y++ = relu && sum < 0.0f ? 0.0f : sum;
+        }
+}
