@@ -22,8 +22,8 @@ func median(_ values: [Double]) -> Double {
 /// A turn of a call is one run that is not counted, which brings its data into the caches again, and then counted runs for a few
 /// milliseconds. Turns go on until each call has been timed for `seconds` and at least in `turns` turns.
 ///
-/// With several `threads` each turn waits until the threads of the call before sleep: those of OpenBLAS go on spinning for some 25 ms
-/// (2²⁶ cycles), on the cores that the next call needs.
+/// With several `threads` each turn waits until the threads of the call before sleep: those of OpenBLAS go on spinning for tens of
+/// milliseconds, on the cores that the next call needs.
 func medianSeconds(
     _ calls: [TimedCall], seconds: Double = 0.3, turns: Int = 5, threads: Int = 1, progress: Progress? = nil
 ) -> [Double] {
@@ -32,11 +32,30 @@ func medianSeconds(
     for turn in 0..<turns {
         for (index, call) in calls.enumerated() {
             progress?.show("\(call.name) (\(turn + 1)/\(turns))")
-            if threads > 1 { Thread.sleep(forTimeInterval: 0.05) }
+            if threads > 1 { waitForIdleThreads() }
             samples[index] += sampleTurn(call, seconds: turnSeconds)
         }
     }
     return samples.map(median)
+}
+
+/// Returns when the process has used next to no processor time for 10 ms, or after a second.
+private func waitForIdleThreads() {
+    let start = now()
+    var used = processorSeconds()
+    repeat {
+        Thread.sleep(forTimeInterval: 0.01)
+        let before = used
+        used = processorSeconds()
+        if used - before < 0.001 { return }
+    } while now() - start < 1
+}
+
+/// Seconds that all threads of this process have run.
+private func processorSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
 
 private func sampleTurn(_ call: TimedCall, seconds: Double) -> [Double] {

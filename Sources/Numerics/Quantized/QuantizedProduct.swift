@@ -73,7 +73,7 @@ extension QuantizedMatrix {
             return
         }
         let blocks = parallelism.parts(count: m, multiple: ck_row_block)
-        let tiles = Self.tiles(rows: m, panels: panels, parallelism: parallelism)
+        let tiles = Self.tiles(rows: m, panels: panels, preferringRows: scheme.bits == 1, parallelism: parallelism)
         codes.withCStruct { codesOfRows in
             withCStruct { w in
                 nonisolated(unsafe) let (w, source, codesOfRows, target, codes, scratch) = (w, x, codesOfRows, target, codes, scratch)
@@ -112,7 +112,8 @@ extension QuantizedMatrix {
         let (binarize, kernel) = (kernels.binarize_rows_u1_f32, kernels.gemm_u1_s1)
         let signs = ck_bit_activations(rows: m, bits: bits, scales: scales)
         let blocks = parallelism.parts(count: m, multiple: ck_row_block)
-        let tiles = Self.tiles(rows: m, panels: roundUp(rows, toMultipleOf: ck_panel) / ck_panel, parallelism: parallelism)
+        let tiles = Self.tiles(
+            rows: m, panels: roundUp(rows, toMultipleOf: ck_panel) / ck_panel, preferringRows: true, parallelism: parallelism)
         withCStruct { w in
             nonisolated(unsafe) let (w, signs, target) = (w, signs, target)
             parallelism.forEachPart(ofStages: [blocks.count, tiles.count]) { stage, part, thread in
@@ -145,11 +146,15 @@ extension QuantizedMatrix {
     }
 
     /// The parts of a product that threads take: ranges of panels with all rows, or of rows where there are fewer panels than threads.
-    package static func tiles(rows: Int, panels: Int, parallelism: Parallelism) -> [(rows: Range<Int>, panels: Range<Int>)] {
-        if panels >= parallelism.threads || rows <= ck_few_rows {
-            return parallelism.parts(count: panels, multiple: 1).map { (0..<rows, $0) }
+    /// Kernels of 1-bit weights make tables of the rows for each range of panels, so `preferringRows` takes rows wherever they suffice for all.
+    package static func tiles(
+        rows: Int, panels: Int, preferringRows: Bool = false, parallelism: Parallelism
+    ) -> [(rows: Range<Int>, panels: Range<Int>)] {
+        let byRows = panels < parallelism.threads || (preferringRows && rows >= 2 * ck_row_block * parallelism.threads)
+        if byRows && rows > ck_few_rows {
+            return parallelism.parts(count: rows, multiple: ck_row_block).map { ($0, 0..<panels) }
         }
-        return parallelism.parts(count: rows, multiple: ck_row_block).map { ($0, 0..<panels) }
+        return parallelism.parts(count: panels, multiple: 1).map { (0..<rows, $0) }
     }
 }
 
