@@ -98,6 +98,7 @@ void ck_half_unpack_row(const ck_half_weights *w, size_t n, uint16_t *patterns) 
 #if defined(__x86_64__)
 size_t ck_gemm_blocks_workspace_bytes__avx2(void);
 size_t ck_gemm_rows_workspace_bytes__avx2(size_t inputs);
+size_t ck_gemm_short_workspace_bytes__avx2(void);
 size_t ck_gemm_half_workspace_bytes__avx2(void);
 size_t ck_gemm_binary_workspace_bytes__avx2(void);
 #endif
@@ -105,8 +106,8 @@ size_t ck_gemm_binary_workspace_bytes__avx2(void);
 size_t ck_gemm_workspace_bytes(size_t inputs) {
   size_t bytes = 64;
 #if defined(__x86_64__)
-  size_t needs[] = {ck_gemm_blocks_workspace_bytes__avx2(), ck_gemm_rows_workspace_bytes__avx2(inputs), ck_gemm_half_workspace_bytes__avx2(),
-                    ck_gemm_binary_workspace_bytes__avx2()};
+  size_t needs[] = {ck_gemm_blocks_workspace_bytes__avx2(), ck_gemm_rows_workspace_bytes__avx2(inputs), ck_gemm_short_workspace_bytes__avx2(),
+                    ck_gemm_half_workspace_bytes__avx2(), ck_gemm_binary_workspace_bytes__avx2()};
   for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) bytes = needs[i] > bytes ? needs[i] : bytes;
 #else
   (void)inputs;

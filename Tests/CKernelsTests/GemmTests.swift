@@ -53,9 +53,9 @@ import Testing
         }
     }
 
-    /// Extreme operands on both sides of each boundary: folds of 32, 128 and 256 inputs, blocks of 1,024.
+    /// Extreme operands on both sides of each boundary: folds of 32, 128 and 256 inputs, short products up to 96, blocks of 1,024.
     @Test(arguments: Format.all) func extremesAroundEveryFold(format: Format) {
-        for boundary in [32, 128, 256, 1024, 2048] {
+        for boundary in [32, 96, 128, 256, 1024, 2048] {
             for inputs in boundary - 1...boundary + 1 {
                 for extremes in Self.everyExtreme {
                     for rows in [1, 2, 3, 4, 5, 9] { check(format, rows: rows, inputs: inputs, outputs: 17, extremes) }
@@ -75,7 +75,7 @@ import Testing
         for (group, counts) in [(32, [1, 2, 7, 8, 9, 33, 127, 128, 129]), (64, [1, 3, 5]), (96, [1, 2, 3, 43]), (128, [1, 2, 9, 32, 33]), (160, [1, 27])] {
             for count in counts {
                 for extremes in Self.everyExtreme {
-                    for rows in [1, 4, 6] { check(format, rows: rows, inputs: group * count, outputs: 18, group: group, extremes) }
+                    for rows in [1, 4, 6, 11] { check(format, rows: rows, inputs: group * count, outputs: 18, group: group, extremes) }
                 }
             }
         }

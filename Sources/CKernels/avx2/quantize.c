@@ -153,29 +153,43 @@ void ck_quantize_s8_f32__avx2(const float *x, size_t count, float inverse_scale,
   IN_BLOCKS(s8_block, x, count, &rule, codes);
 }
 
+static inline bool rounds_to_nearest(void) { return (_mm_getcsr() & _MM_ROUND_MASK) == _MM_ROUND_NEAREST; }
+
 void ck_quantize_u8_f32__avx2(const float *x, size_t count, float inverse_scale, int32_t zero_point, int32_t lowest, int32_t highest,
                               uint8_t *codes) {
   const rule rule = rule_of(inverse_scale, zero_point, lowest, highest);
-  bool to_nearest = (_mm_getcsr() & _MM_ROUND_MASK) == _MM_ROUND_NEAREST;
-  if (to_nearest && lowest == 0 && zero_point >= 0 && zero_point <= 255) {
+  if (rounds_to_nearest() && lowest == 0 && zero_point >= 0 && zero_point <= 255) {
     IN_BLOCKS(activation_block, x, count, &rule, codes);
   } else {
     IN_BLOCKS(u8_block, x, count, &rule, codes);
   }
 }
 
+// Rows whose ranges are looked for before the first is quantized: the reductions and divisions of short rows, each a chain of a hundred
+// cycles, then overlap.
+enum { range_rows = 8 };
+
 void ck_quantize_rows_u8_f32__avx2(const float *x, size_t rows, size_t columns, size_t stride, int32_t highest, uint8_t *codes,
                                    size_t code_stride, float *scale, int32_t *zero_point) {
-  for (size_t r = 0; r < rows; r++) {
-    const float *row = x + r * stride;
-    uint8_t *row_codes = codes + r * code_stride;
-    float minimum = 0.0f, maximum = 0.0f;
-    extend_range(row, columns, &minimum, &maximum);
-    ck_affine map = ck_affine_of_range(minimum, maximum, highest);
-    ck_quantize_u8_f32__avx2(row, columns, map.inverse_scale, map.zero_point, 0, highest, row_codes);
-    memset(row_codes + columns, 0, code_stride - columns);
-    scale[r] = map.scale;
-    zero_point[r] = map.zero_point;
+  bool to_nearest = rounds_to_nearest();
+  for (size_t first = 0; first < rows; first += range_rows) {
+    size_t count = rows - first < range_rows ? rows - first : range_rows;
+    float inverse_scales[range_rows];
+    for (size_t r = 0; r < count; r++) {
+      float minimum = 0.0f, maximum = 0.0f;
+      extend_range(x + (first + r) * stride, columns, &minimum, &maximum);
+      ck_affine map = ck_affine_of_range(minimum, maximum, highest);
+      scale[first + r] = map.scale;
+      zero_point[first + r] = map.zero_point;
+      inverse_scales[r] = map.inverse_scale;
+    }
+    for (size_t r = first; r < first + count; r++) {
+      const rule rule = rule_of(inverse_scales[r - first], zero_point[r], 0, highest);
+      uint8_t *row_codes = codes + r * code_stride;
+      if (to_nearest) IN_BLOCKS(activation_block, x + r * stride, columns, &rule, row_codes);
+      else IN_BLOCKS(u8_block, x + r * stride, columns, &rule, row_codes);
+      if (code_stride > columns) memset(row_codes + columns, 0, code_stride - columns);
+    }
   }
 }
 

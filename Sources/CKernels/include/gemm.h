@@ -28,6 +28,7 @@ enum {
   ck_few_rows = 4,            // up to this many rows, activations stay row-major
   ck_gemm_max_inputs = 65536, // 255 · 127 · 65,536 < 2³¹
   ck_gemm_block = 1024,       // inputs that are decoded at a time
+  ck_gemm_short_inputs = 96,  // up to this many inputs, 8-bit weights of more than 8 rows are not searched for pairs that saturate
 };
 
 // Packed integer weights. Pointers are 64-byte aligned and owned by the caller.

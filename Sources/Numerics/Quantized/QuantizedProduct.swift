@@ -43,19 +43,21 @@ extension QuantizedMatrix {
         workspace: inout Workspace, parallelism: Parallelism
     ) {
         // Chunk by chunk, so that codes are multiplied while they are in the L2 cache and a large batch needs no more memory than a small one.
-        let chunks = Parallelism(threads: (m + ck_row_chunk - 1) / ck_row_chunk).ranges(count: m, multiple: ck_row_block)
+        let count = (m + ck_row_chunk - 1) / ck_row_chunk, share = roundUp((m + count - 1) / count, toMultipleOf: ck_row_block)
         let threadBytes = ck_gemm_workspace_bytes(columns)
         var measure = Carver(nil)
-        _ = QuantizedActivations(rows: chunks[0].count, columns: columns, from: &measure)
+        _ = QuantizedActivations(rows: min(m, share), columns: columns, from: &measure)
         _ = measure.take(UInt8.self, threadBytes * parallelism.threads)
         var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
-        var codes = QuantizedActivations(rows: chunks[0].count, columns: columns, from: &carver)
+        var codes = QuantizedActivations(rows: min(m, share), columns: columns, from: &carver)
         let scratch = carver.take(UInt8.self, threadBytes * parallelism.threads)!
-        for chunk in chunks {
-            codes.rows = chunk.count
+        var first = 0
+        while first < m {
+            codes.rows = min(m - first, share)
             multiplyChunk(
-                x + chunk.lowerBound * columns, codes, into: target.fromRow(chunk.lowerBound), activations: activations,
-                scratch: (scratch, threadBytes), parallelism: parallelism)
+                x + first * columns, codes, into: target.fromRow(first), activations: activations, scratch: (scratch, threadBytes),
+                parallelism: parallelism)
+            first += share
         }
     }
 
