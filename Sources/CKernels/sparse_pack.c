@@ -28,13 +28,18 @@ static size_t sort_strips(const uint32_t *counts, size_t strips, uint32_t larges
 typedef struct slicer {
   size_t strips, slices, blocks_per_slice;
   uint32_t *cursor, *counts, *order, *tally;
+  uint32_t *places, *sorted;  // [K] each
 } slicer;
 
-static slicer make_slicer(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs, uint32_t *scratch) {
+static slicer view_slicer(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs, uint32_t *scratch) {
   size_t strips = (outputs + block_rows - 1) / block_rows;
-  memset(scratch, 0, ck_sparse_pack_scratch(inputs, outputs, block_rows) * sizeof *scratch);
   return (slicer){strips, (inputs + slice_inputs - 1) / slice_inputs, slice_inputs / block_columns, scratch, scratch + strips, scratch + 2 * strips,
-                  scratch + 3 * strips};
+                  scratch + 3 * strips, scratch + 3 * strips + inputs + 8, scratch + 3 * strips + 2 * inputs + 8};
+}
+
+static slicer make_slicer(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs, uint32_t *scratch) {
+  memset(scratch, 0, ck_sparse_pack_scratch(inputs, outputs, block_rows) * sizeof *scratch);
+  return view_slicer(inputs, outputs, block_rows, block_columns, slice_inputs, scratch);
 }
 
 // Counts the blocks of each strip in slice `slice` from the cursors on; returns the largest count.
@@ -93,55 +98,99 @@ void ck_sparse_f32_pack(size_t inputs, size_t outputs, size_t block_rows, size_t
 
 // ---- int8
 
-// Splits four weights into two sets whose pairs cannot saturate; whether the second has anything in it.
-static int split_quad(const int8_t w[4], int8_t safe[4], int8_t rest[4]) {
-  int found = 0;
-  for (int pair = 0; pair < 4; pair += 2) {
-    int sum = w[pair] + w[pair + 1], is_unsafe = sum > 128 || sum < -128;
-    for (int i = pair; i < pair + 2; i++) {
-      int kept = !is_unsafe ? w[i] : w[i] > 64 ? 64 : w[i] < -64 ? -64 : w[i];
-      safe[i] = (int8_t)kept;
-      rest[i] = (int8_t)(w[i] - kept);
-    }
-    found |= is_unsafe;
-  }
-  return found;
+static int pair_is_unsafe(const int8_t w[2]) {
+  int sum = w[0] + w[1];
+  return sum > 128 || sum < -128;
 }
 
-// Quad `q` of a strip whose blocks are first ..< end: the four weights of row r. Canonical blocks are [R][C].
-static void quad_weights(const int8_t *codes, size_t block_rows, size_t block_columns, uint32_t first, uint32_t end, size_t q, size_t r, int8_t w[4]) {
+// Splits four weights into two sets whose pairs cannot saturate.
+static void split_quad(const int8_t w[4], int8_t safe[4], int8_t rest[4]) {
+  for (int i = 0; i < 4; i++) {
+    int kept = !pair_is_unsafe(w + i / 2 * 2) ? w[i] : w[i] > 64 ? 64 : w[i] < -64 ? -64 : w[i];
+    safe[i] = (int8_t)kept;
+    rest[i] = (int8_t)(w[i] - kept);
+  }
+}
+
+// Where order_singles sorts a weight, multiplied by the more frequent sign, to: the largest first, the other sign last.
+enum { other_sign = 129 };
+static int bucket_of(int code) { return code < 0 ? other_sign : 128 - code; }
+
+// An order of single weights in which pairs of neighbours are seldom unsafe: weights of one sign meet those of the other, of the more frequent
+// sign the largest ones; what is left has one sign, and its largest meet its smallest where that is safe. Magnitude pruning leaves large
+// weights: in the order of their inputs every fourth pair would be unsafe.
+static void order_singles(const int8_t *codes, size_t count, uint32_t *places, uint32_t *sorted) {
+  size_t negatives = 0, at = 0;
+  for (size_t i = 0; i < count; i++) negatives += codes[i] < 0;
+  int sign = 2 * negatives > count ? -1 : 1;
+  uint32_t starts[other_sign + 1] = {0}, next = 0;
+  for (size_t i = 0; i < count; i++) starts[bucket_of(codes[i] * sign)]++;
+  for (int bucket = 0; bucket <= other_sign; bucket++) {
+    uint32_t number = starts[bucket];
+    starts[bucket] = next;
+    next += number;
+  }
+  size_t frequent = starts[other_sign], rare = count - frequent;
+  for (uint32_t i = 0; i < count; i++) sorted[starts[bucket_of(codes[i] * sign)]++] = i;
+  for (size_t i = 0; i < rare; i++) {
+    places[at++] = sorted[i];
+    places[at++] = sorted[frequent + i];
+  }
+  size_t large = rare, small = frequent;
+  while (small - large >= 2) {
+    int sum = codes[sorted[large]] + codes[sorted[small - 1]];
+    places[at++] = sorted[large++];
+    places[at++] = sum > 128 || sum < -128 ? sorted[large++] : sorted[--small];
+  }
+  if (small > large) places[at] = sorted[large];
+}
+
+// The blocks of one strip as quads take them. Canonical blocks are [R][C].
+typedef struct strip_view {
+  const int8_t *codes;
+  size_t block_rows, block_columns, blocks, quads;
+  const uint32_t *places;  // of single weights: their order; else null
+} strip_view;
+
+static strip_view view_strip(const slicer *s, size_t block_rows, size_t block_columns, const uint32_t *offsets, const int8_t *codes, size_t strip) {
+  size_t blocks = offsets[strip + 1] - offsets[strip], is_single = block_rows == 1 && block_columns == 1;
+  strip_view view = {codes + offsets[strip] * block_rows * block_columns, block_rows, block_columns, blocks,
+                     block_columns == 1 ? (blocks + 3) / 4 : blocks * (block_columns / 4), is_single ? s->places : NULL};
+  if (is_single) order_singles(view.codes, blocks, s->places, s->sorted);
+  return view;
+}
+
+// Which block of the strip is number `i` of its quads, C = 1.
+static size_t block_of(const strip_view *v, size_t i) { return v->places != NULL ? v->places[i] : i; }
+
+// Quad `q`: the four weights of row r.
+static void quad_weights(const strip_view *v, size_t q, size_t r, int8_t w[4]) {
   for (size_t i = 0; i < 4; i++) {
-    if (block_columns == 1) {
-      size_t b = first + 4 * q + i;
-      w[i] = b < end ? codes[b * block_rows + r] : 0;
+    if (v->block_columns == 1) {
+      w[i] = 4 * q + i < v->blocks ? v->codes[block_of(v, 4 * q + i) * v->block_rows + r] : 0;
     } else {
-      size_t per_block = block_columns / 4, b = first + q / per_block;
-      w[i] = codes[(b * block_rows + r) * block_columns + q % per_block * 4 + i];
+      size_t per_block = v->block_columns / 4, b = q / per_block;
+      w[i] = v->codes[(b * v->block_rows + r) * v->block_columns + q % per_block * 4 + i];
     }
   }
 }
 
-static size_t strip_quads(size_t block_columns, uint32_t blocks) {
-  return block_columns == 1 ? (blocks + 3) / 4 : blocks * (block_columns / 4);
-}
-
-static int quad_is_split(const int8_t *codes, size_t block_rows, size_t block_columns, uint32_t first, uint32_t end, size_t q) {
-  int split = 0;
-  for (size_t r = 0; r < block_rows; r++) {
-    int8_t w[4], safe[4], rest[4];
-    quad_weights(codes, block_rows, block_columns, first, end, q, r, w);
-    split |= split_quad(w, safe, rest);
+static int quad_is_split(const strip_view *v, size_t q) {
+  for (size_t r = 0; r < v->block_rows; r++) {
+    int8_t w[4];
+    quad_weights(v, q, r, w);
+    if (pair_is_unsafe(w) || pair_is_unsafe(w + 2)) return 1;
   }
-  return split;
+  return 0;
 }
 
 // Quads of each strip, split ones counted twice, into counts; returns the largest.
 static uint32_t count_quads(const slicer *s, size_t block_rows, size_t block_columns, const uint32_t *offsets, const int8_t *codes, ck_sparse_sizes *sizes) {
   uint32_t largest = 0;
   for (size_t strip = 0; strip < s->strips; strip++) {
-    uint32_t first = offsets[strip], end = offsets[strip + 1];
-    size_t quads = strip_quads(block_columns, end - first), all = quads;
-    for (size_t q = 0; q < quads; q++) all += (size_t)quad_is_split(codes, block_rows, block_columns, first, end, q);
+    strip_view view = view_strip(s, block_rows, block_columns, offsets, codes, strip);
+    size_t all = view.quads;
+    for (size_t q = 0; q < view.quads; q++) all += (size_t)quad_is_split(&view, q);
     s->counts[strip] = (uint32_t)all;
     largest = all > largest ? (uint32_t)all : largest;
     sizes->strips += all > 0;
@@ -160,29 +209,40 @@ ck_sparse_sizes ck_sparse_s8_sizes(size_t inputs, size_t outputs, size_t block_r
   return sizes;
 }
 
+// Columns of quad `q`: four, or one for four neighbours. Missing blocks have the column of the first, and weight 0.
+static uint16_t *quad_columns(const strip_view *v, const uint32_t *columns, size_t q, uint16_t *to) {
+  if (v->block_columns > 1) {
+    size_t per_block = v->block_columns / 4;
+    *to++ = (uint16_t)(columns[q / per_block] * per_block + q % per_block);
+    return to;
+  }
+  for (size_t i = 4 * q; i < 4 * q + 4; i++) *to++ = (uint16_t)columns[i < v->blocks ? block_of(v, i) : 0];
+  return to;
+}
+
 void ck_sparse_s8_pack(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *offsets, const uint32_t *columns,
                        const int8_t *codes, uint32_t *scratch, const ck_sparse_arrays *arrays, int8_t *packed, int32_t *sums) {
-  slicer s = make_slicer(inputs, outputs, block_rows, block_columns, inputs, scratch);
-  ck_sparse_sizes sizes = {1, 0, 0, 0, 0};
-  uint32_t largest = count_quads(&s, block_rows, block_columns, offsets, codes, &sizes);
+  slicer s = view_slicer(inputs, outputs, block_rows, block_columns, inputs, scratch);  // with the counts of ck_sparse_s8_sizes
+  size_t listed = 0;
+  uint32_t largest = 0;
+  for (size_t strip = 0; strip < s.strips; strip++) {
+    listed += s.counts[strip] > 0;
+    largest = s.counts[strip] > largest ? s.counts[strip] : largest;
+  }
   arrays->run_starts[0] = 0;
   arrays->run_starts[1] = (uint32_t)sort_strips(s.counts, s.strips, largest, s.tally, arrays->strips, arrays->runs);
   memset(sums, 0, outputs * sizeof *sums);
   uint16_t *column = arrays->columns;
-  for (size_t i = 0; i < sizes.strips; i++) {
-    uint32_t strip = arrays->strips[i], first = offsets[strip], end = offsets[strip + 1];
-    for (size_t q = 0; q < strip_quads(block_columns, end - first); q++) {
-      int copies = 1 + quad_is_split(codes, block_rows, block_columns, first, end, q);
+  for (size_t i = 0; i < listed; i++) {
+    uint32_t strip = arrays->strips[i];
+    strip_view view = view_strip(&s, block_rows, block_columns, offsets, codes, strip);
+    for (size_t q = 0; q < view.quads; q++) {
+      int copies = 1 + quad_is_split(&view, q);
       for (int copy = 0; copy < copies; copy++) {
-        if (block_columns == 1) {
-          for (size_t j = 0; j < 4; j++) *column++ = (uint16_t)columns[first + 4 * q + j < end ? first + 4 * q + j : first];
-        } else {
-          size_t per_block = block_columns / 4;
-          *column++ = (uint16_t)(columns[first + q / per_block] * per_block + q % per_block);
-        }
+        column = quad_columns(&view, columns + offsets[strip], q, column);
         for (size_t r = 0; r < block_rows; r++, packed += 4) {
           int8_t w[4], safe[4], rest[4];
-          quad_weights(codes, block_rows, block_columns, first, end, q, r, w);
+          quad_weights(&view, q, r, w);
           split_quad(w, safe, rest);
           memcpy(packed, copy == 0 ? safe : rest, 4);
           size_t n = strip * block_rows + r;

@@ -135,6 +135,23 @@ private final class SparseWeights {
         return y.values
     }
 
+    /// The product of one row of int8 weights, and the exact result by the rules of quantize.h and sparse.h.
+    func quantizedVectorProduct(_ set: InstructionSet, _ x: [Float], bias: [Float], relu: Bool) -> (y: [Float], expected: [Float]) {
+        let padded = (inputs + 31) / 32 * 32, codes = GuardedBuffer<UInt8>(count: padded)
+        var scale = Float(0), zero = Int32(0)
+        set.kernels.quantize_rows_u8_f32(x, 1, inputs, inputs, 255, codes.base, padded, &scale, &zero)
+        let y = GuardedBuffer<Float>(count: outputs), biases = GuardedBuffer(bias), workspace = GuardedBuffer<UInt8>(count: ck_sparse_vector_bytes(inputs))
+        var output = ck_sparse_output(data: y.base, stride: outputs, layout: ck_row_major, bias: UnsafePointer(biases.base), relu: relu ? 1 : 0)
+        set.kernels.spmv_f32_u8_s8block(&int8, codes.base, scale, zero, &output, workspace.base)
+        #expect(y.guardsAreIntact && workspace.guardsAreIntact && codes.guardsAreIntact)
+        let expected = (0..<outputs).map { n in
+            let sum = (0..<inputs).reduce(0) { $0 + (Int(codes.elements[$1]) - Int(zero)) * Int(denseCodes[n * inputs + $1]) }
+            let value = Float(sum) * (scale * int8.scales[n]) + bias[n]
+            return relu ? max(value, 0) : value
+        }
+        return (y.values, expected)
+    }
+
     /// Whether y[M, N] is within (terms + 1) · 2⁻²⁴ · Σ|x·w| of the sum in float64, bias and ReLU included.
     func isWithinBound(_ y: [Float], _ x: [Float], rows: Int, bias: [Float]?, relu: Bool) -> Bool {
         for m in 0..<rows {
@@ -216,6 +233,42 @@ private let layouts = [(ck_row_major, ck_row_major), (ck_row_major, ck_feature_m
         }
     }
 
+    /// One row: the integers are those of the tiles, at every K and N and at the extremes of codes.
+    @Test(arguments: Shape.all)
+    fileprivate func int8VectorProducts(shape: Shape) {
+        var generator = SplitMix64(stream: UInt64(1300 + shape.rows * 20 + shape.columns))
+        let codes: [(inout SplitMix64) -> Int8] = [
+            { Int8.random(in: -127...127, using: &$0) }, { _ in 127 }, { _ in -127 }, { Bool.random(using: &$0) ? 127 : -127 },
+            { Int8.random(in: 52...127, using: &$0) * (Bool.random(using: &$0) ? 1 : -1) },
+        ]
+        for i in 0..<150 {
+            let n = Int.random(in: 1...70, using: &generator), k = 1 + i
+            let w = SparseWeights(
+                shape, inputs: k, outputs: n, density: [0.05, 0.5, 1][i % 3], scale: 0.03, generator: &generator, code: codes[i % codes.count])
+            var x = numbers(k, &generator)
+            if i % 7 == 0 { x[k / 2] = .nan }
+            let bias = numbers(n, &generator)
+            for set in InstructionSet.available {
+                let (y, expected) = w.quantizedVectorProduct(set, x, bias: bias, relu: i % 4 == 0)
+                #expect(zip(y, expected).allSatisfy(==), "\(set.testDescription) \(k)x\(n), seed \(testSeed)")
+                let tile = w.product(set, x, rows: 1, isInt8: true, bias: bias, relu: i % 4 == 0)
+                #expect(zip(y, tile).allSatisfy(==), "\(set.testDescription) \(k)x\(n), seed \(testSeed)")
+            }
+        }
+    }
+
+    /// Large weights of both signs meet in pairs that are safe, so that no quad is doubled; those of one sign have to be.
+    @Test func singlesArePairedWithTheOtherSign() {
+        let k = 96, offsets: [UInt32] = [0, UInt32(k)], scratch = GuardedBuffer<UInt32>(count: ck_sparse_pack_scratch(k, 1, 1))
+        func values(_ codes: [Int8]) -> Int { ck_sparse_s8_sizes(k, 1, 1, 1, offsets, codes, scratch.base).values }
+        #expect(values((0..<k).map { $0 < k / 2 ? 127 : -127 }) == k)
+        #expect(values((0..<k).map { $0 < k / 3 ? -100 : 64 }) == k)
+        #expect(values([Int8](repeating: 127, count: k)) == 2 * k)
+        #expect(values((0..<k).map { $0 % 4 < 2 ? 100 : 28 }) == k)
+        #expect(values((0..<k).map { $0 % 4 < 2 ? -100 : -28 }) == k)
+        #expect(scratch.guardsAreIntact)
+    }
+
     /// Activations 0…255 with 255 in each row have scale 1 and zero point 0, so that codes are the activations themselves and the
     /// output is the exact sum rounded to float32 once.
     @Test(arguments: Shape.all)
@@ -268,7 +321,10 @@ private let layouts = [(ck_row_major, ck_row_major), (ck_row_major, ck_feature_m
             for sign in [Int8(127), -127] {
                 let w = SparseWeights(shape, inputs: k, outputs: 4, density: 1, generator: &generator) { _ in sign }
                 for set in InstructionSet.available {
-                    #expect(w.product(set, x, rows: 1, isInt8: true) == [Float](repeating: Float(255 * Int(sign) * k), count: 4), "\(set.testDescription)")
+                    let exact = [Float](repeating: Float(255 * Int(sign) * k), count: 4)
+                    #expect(w.product(set, x, rows: 1, isInt8: true) == exact, "\(set.testDescription)")
+                    let (y, _) = w.quantizedVectorProduct(set, x, bias: [Float](repeating: 0, count: 4), relu: false)
+                    #expect(y == exact, "\(set.testDescription), one row")
                 }
             }
         }

@@ -45,8 +45,8 @@ typedef struct ck_sparse_f32 {
   const float *_Nonnull values;  // [block][C][R]: what one input contributes to the R outputs is contiguous
 } ck_sparse_f32;
 
-// int8 weights are grouped in quads: 4 inputs of one strip. With C = 1 a quad is any 4 blocks of a strip, columns[4 · quad …] are
-// its inputs, and missing ones have weight 0. With C a multiple of 4 a block is C/4 quads, columns[quad] is its first input divided
+// int8 weights are grouped in quads: 4 inputs of one strip. With C = 1 a quad is any 4 blocks of a strip, in any order, columns[4 · quad …]
+// are its inputs, and missing ones have weight 0. With C a multiple of 4 a block is C/4 quads, columns[quad] is its first input divided
 // by 4. `runs` counts quads. So that pairs of products never saturate int16, weights of a pair with equal signs add up to at most
 // 128 in magnitude; a pair that does not is split into two quads with the same inputs. One slice.
 typedef struct ck_sparse_s8 {
@@ -90,9 +90,10 @@ typedef struct ck_sparse_arrays {
   uint16_t *_Nonnull columns;
 } ck_sparse_arrays;
 
-// Numbers of uint32 in `scratch`: three per strip, and a tally with a place for each number of blocks or quads of a strip.
+// Numbers of uint32 in `scratch`: three per strip, a tally with a place for each number of blocks or quads of a strip, and two orders of the
+// weights of an output.
 static inline size_t ck_sparse_pack_scratch(size_t inputs, size_t outputs, size_t block_rows) {
-  return 3 * ((outputs + block_rows - 1) / block_rows) + inputs + 8;
+  return 3 * ((outputs + block_rows - 1) / block_rows) + 3 * inputs + 8;
 }
 // offsets and columns as above; slice_inputs a multiple of C, at most ck_sparse_max_slice.
 ck_sparse_sizes ck_sparse_f32_sizes(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs,
@@ -100,7 +101,8 @@ ck_sparse_sizes ck_sparse_f32_sizes(size_t inputs, size_t outputs, size_t block_
 void ck_sparse_f32_pack(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs,
                         const uint32_t *_Nonnull offsets, const uint32_t *_Nonnull columns, const float *_Nonnull values,
                         uint32_t *_Nonnull scratch, const ck_sparse_arrays *_Nonnull arrays, float *_Nonnull packed);
-// The same for int8 codes (−127…127), one slice: K ≤ ck_sparse_max_slice. Also fills sums[N].
+// The same for int8 codes (−127…127), one slice: K ≤ ck_sparse_max_slice. Packing needs the scratch memory as the sizes left it, and also
+// fills sums[N].
 ck_sparse_sizes ck_sparse_s8_sizes(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets,
                                    const int8_t *_Nonnull codes, uint32_t *_Nonnull scratch);
 void ck_sparse_s8_pack(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets,
@@ -154,5 +156,10 @@ typedef void ck_fn_spmm_f32_u8_s8block(const ck_sparse_s8 *_Nonnull w, size_t pa
                                        const ck_sparse_output *_Nonnull y, size_t row_begin, size_t row_end, void *_Nonnull workspace);
 // One row of X and one part: y[N] = relu(W · x[K] + bias).
 typedef void ck_fn_spmv_f32_f32_block(const ck_sparse_f32 *_Nonnull w, const float *_Nonnull x, const ck_sparse_output *_Nonnull y);
+// The same with int8 weights and the row as ck_fn_quantize_rows_u8_f32 makes it: codes[K], zeros behind them up to a multiple of ck_fold
+// (gemm.h), a scale and a zero point. The workspace has ck_sparse_vector_bytes.
+typedef void ck_fn_spmv_f32_u8_s8block(const ck_sparse_s8 *_Nonnull w, const uint8_t *_Nonnull codes, float scale, int32_t zero_point,
+                                       const ck_sparse_output *_Nonnull y, void *_Nonnull workspace);
+static inline size_t ck_sparse_vector_bytes(size_t inputs) { return (inputs + 63) / 64 * 64 * sizeof(int32_t); }
 
 #endif

@@ -66,7 +66,19 @@ static int32_t code_of(float x, ck_affine affine) {
   return code < 0 ? 0 : code > 255 ? 255 : code;
 }
 
-static int32_t integer_sum(const ck_sparse_s8 *w, size_t n, const ck_sparse_input *x, size_t m, ck_affine affine) {
+// One row of codes: these, or those of row m of X.
+typedef struct code_row {
+  const uint8_t *codes;
+  const ck_sparse_input *x;
+  size_t m;
+  ck_affine affine;
+} code_row;
+
+static int32_t code_at(const code_row *row, size_t k) {
+  return row->codes != NULL ? row->codes[k] : code_of(input_at(row->x, row->m, k), row->affine);
+}
+
+static int32_t integer_sum(const ck_sparse_s8 *w, size_t n, const code_row *row) {
   const ck_sparse_structure *t = &w->structure;
   const uint32_t *strip = t->strips;
   int is_gathered = t->block_columns == 1;
@@ -78,10 +90,16 @@ static int32_t integer_sum(const ck_sparse_s8 *w, size_t n, const ck_sparse_inpu
       for (size_t q = quad; q < quad + t->runs[run].blocks; q++)
         for (size_t j = 0; j < 4; j++) {
           size_t k = is_gathered ? t->columns[4 * q + j] : (size_t)t->columns[q] * 4 + j;
-          if (k < t->inputs) sum += code_of(input_at(x, m, k), affine) * w->values[(q * t->block_rows + n % t->block_rows) * 4 + j];
+          if (k < t->inputs) sum += code_at(row, k) * w->values[(q * t->block_rows + n % t->block_rows) * 4 + j];
         }
     }
   return sum;
+}
+
+// relu(x_scale · scale · (Σ x · code − zero_point · Σ code) + bias) of output n.
+static float integer_output(const ck_sparse_s8 *w, size_t n, const code_row *row, const ck_sparse_output *y) {
+  int32_t sum = integer_sum(w, n, row) - row->affine.zero_point * w->sums[n];
+  return relu(y, (float)sum * (row->affine.scale * w->scales[n]) + (y->bias != NULL ? y->bias[n] : 0.0f));
 }
 
 void ck_spmm_f32_u8_s8block__portable(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y,
@@ -90,11 +108,14 @@ void ck_spmm_f32_u8_s8block__portable(const ck_sparse_s8 *w, size_t parts, const
   ck_sparse_output to = *y;
   for (size_t part = 0; part < parts; to = ck_sparse_output_from(&to, w[part++].structure.outputs))
     for (size_t m = row_begin; m < row_end; m++) {
-      ck_affine affine = range_of_row(x, m, w[part].structure.inputs);
-      for (size_t n = 0; n < w[part].structure.outputs; n++) {
-        int32_t sum = integer_sum(w + part, n, x, m, affine) - affine.zero_point * w[part].sums[n];
-        float bias = to.bias != NULL ? to.bias[n] : 0.0f;
-        *output_at(&to, m, n) = relu(&to, (float)sum * (affine.scale * w[part].scales[n]) + bias);
-      }
+      code_row row = {NULL, x, m, range_of_row(x, m, w[part].structure.inputs)};
+      for (size_t n = 0; n < w[part].structure.outputs; n++) *output_at(&to, m, n) = integer_output(w + part, n, &row, &to);
     }
+}
+
+void ck_spmv_f32_u8_s8block__portable(const ck_sparse_s8 *w, const uint8_t *codes, float scale, int32_t zero_point, const ck_sparse_output *y,
+                                      void *workspace) {
+  (void)workspace;
+  code_row row = {codes, NULL, 0, {scale, 0, zero_point}};
+  for (size_t n = 0; n < w->structure.outputs; n++) y->data[n] = integer_output(w, n, &row, y);
 }

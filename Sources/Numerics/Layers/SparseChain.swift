@@ -36,7 +36,7 @@ internal struct SparseChain: Layer {
     private func multiply(_ x: ck_sparse_input, _ y: ck_sparse_output, _ workspace: inout Workspace, _ parallelism: Parallelism) {
         let tile = layers.reduce(0) { max($0, $1.tileRows) }
         let widest = layers.dropLast().reduce(0) { max($0, $1.outputs) }
-        let kernelBytes = layers.reduce(0) { max($0, $1.tileScratchBytes) }
+        let kernelBytes = layers.reduce(0) { max($0, x.rows == 1 ? $1.vectorScratchBytes(parallelism) : $1.tileScratchBytes) }
         let hiddenBytes = roundUp(widest * tile * MemoryLayout<Float>.stride, toMultipleOf: 64), threadBytes = kernelBytes + 2 * hiddenBytes
         nonisolated(unsafe) let memory = workspace.reserve(byteCount: threadBytes * parallelism.threads)
         nonisolated(unsafe) let (x, y) = (x, y)
@@ -75,8 +75,8 @@ internal struct SparseChain: Layer {
             target.relu = layer.activation == .relu ? 1 : 0
             layer.withBias { bias in
                 target.bias = bias
-                if isVector && layer.weight.values == .float32 {
-                    layer.multiplyVector(source, target, parallelism)
+                if isVector {
+                    layer.multiplyVector(source, target, scratch: scratch, parallelism)
                 } else {
                     layer.multiplyTile(source, target, rows: 0..<count, scratch: scratch)
                 }

@@ -63,8 +63,9 @@ public struct SparseLinear: LinearLayer {
                     let source = ck_sparse_input(data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC)
                     let target = ck_sparse_output(
                         data: y.baseAddress!, stride: outputStride, layout: outputLayout.inC, bias: bias, relu: relu)
-                    if m == 1 && weight.values == .float32 {
-                        multiplyVector(source, target, parallelism)
+                    if m == 1 {
+                        multiplyVector(
+                            source, target, scratch: workspace.reserve(byteCount: vectorScratchBytes(parallelism)), parallelism)
                     } else {
                         multiplyTiles(source, target, &workspace, parallelism)
                     }
@@ -73,16 +74,35 @@ public struct SparseLinear: LinearLayer {
         }
     }
 
-    /// The one row of `x`.
-    internal func multiplyVector(_ x: ck_sparse_input, _ y: ck_sparse_output, _ parallelism: Parallelism) {
-        let kernel = ck_active_kernels().pointee.spmv_f32_f32_block
-        let starts = weight.firstOutputs
-        nonisolated(unsafe) let (x, y) = (x, y)
-        parallelism.forEachPart(ofStages: [weight.parts.count]) { _, part, _ in
-            var weights = weight.float32Weights(weight.parts[part])
+    /// Bytes of scratch memory for `multiplyVector`, a multiple of 64.
+    internal func vectorScratchBytes(_ parallelism: Parallelism) -> Int {
+        weight.values == .float32 ? 0 : roundUp(inputs, toMultipleOf: 64) + ck_sparse_vector_bytes(inputs) * parallelism.threads
+    }
+
+    /// The one row of `x`, which is contiguous in either layout. int8 weights: it is quantized once, for all parts of the matrix.
+    internal func multiplyVector(
+        _ x: ck_sparse_input, _ y: ck_sparse_output, scratch: UnsafeMutableRawPointer, _ parallelism: Parallelism
+    ) {
+        let kernels = ck_active_kernels().pointee, starts = weight.firstOutputs
+        let codeBytes = roundUp(inputs, toMultipleOf: 64), threadBytes = ck_sparse_vector_bytes(inputs)
+        var affine = (scale: Float(0), zeroPoint: Int32(0))
+        if weight.values == .int8 {
+            kernels.quantize_rows_u8_f32(
+                x.data, 1, inputs, inputs, 255, scratch.assumingMemoryBound(to: UInt8.self), codeBytes, &affine.scale, &affine.zeroPoint)
+        }
+        nonisolated(unsafe) let (x, y, codes, scratch) = (x.data, y, scratch.assumingMemoryBound(to: UInt8.self), scratch + codeBytes)
+        let (scale, zeroPoint) = affine
+        parallelism.forEachPart(ofStages: [weight.parts.count]) { _, part, thread in
             withUnsafePointer(to: y) { y in
                 var target = ck_sparse_output_from(y, starts[part])
-                kernel(&weights, x.data, &target)
+                switch weight.values {
+                case .float32:
+                    var weights = weight.float32Weights(weight.parts[part])
+                    kernels.spmv_f32_f32_block(&weights, x, &target)
+                case .int8:
+                    var weights = weight.int8Weights(weight.parts[part])
+                    kernels.spmv_f32_u8_s8block(&weights, codes, scale, zeroPoint, &target, scratch + thread * threadBytes)
+                }
             }
         }
     }
