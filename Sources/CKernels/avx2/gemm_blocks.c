@@ -238,8 +238,8 @@ static void expand_multipliers(const ck_gemm_weights *w, size_t panel, size_t fi
 }
 
 // Adds the products of folds first_fold ..< first_fold + folds of a panel to the sums of the rows.
-CK_INLINE void add_block(weight_kind kind, const ck_gemm_weights *w, const ck_gemm_activations *x, size_t panel, size_t first_fold, size_t folds,
-                         size_t row_begin, size_t row_end, workspace *s) {
+CK_INLINE void add_block(weight_kind kind, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t panel,
+                         size_t first_fold, size_t folds, size_t row_begin, size_t row_end, workspace *s) {
   size_t padded = ck_round_up(w->inputs, ck_fold), fold_bytes = (size_t)(ck_fold * ck_panel / 8 * bits_of(kind));
   const uint8_t *codes = w->codes + (panel * (padded / ck_fold) + first_fold) * fold_bytes;
   const int8_t *weights = s->panel;
@@ -256,6 +256,8 @@ CK_INLINE void add_block(weight_kind kind, const ck_gemm_weights *w, const ck_ge
   for (size_t row = row_begin; row < row_end; row += ck_row_block) {
     const uint8_t *block = x->codes + row * padded + first_fold * fold_units * block_unit_bytes;
     int32_t(*sums)[ck_panel] = s->sums + (row - row_begin);
+    if (y->type == ck_output_f32)
+      for (size_t r = row; r < row_end && r < row + ck_row_block; r++) __builtin_prefetch((const float *)y->data + r * y->stride + panel * ck_panel, 1);
     for (size_t part = 0; part < ck_row_block && row + part < row_end; part += half_block) {
       size_t rows = row_end - row - part < half_block ? row_end - row - part : half_block;
       const uint8_t *a = block + part * 4;
@@ -286,7 +288,7 @@ CK_INLINE void gemm_blocks(weight_kind kind, const ck_gemm_weights *w, const ck_
         memset(s->sums, 0, ck_round_up(last - first, ck_row_block) * sizeof s->sums[0]);
         for (size_t fold = begin; fold < end; fold += k_block / ck_fold) {
           size_t count = end - fold < k_block / ck_fold ? end - fold : k_block / ck_fold;
-          add_block(kind, w, x, panel, fold, count, first, last, s);
+          add_block(kind, w, x, y, panel, fold, count, first, last, s);
         }
         if (segments == 1 && ck_end_only_segment(w, x, y, first, last, panel, s->sums)) continue;
         for (size_t m = first; m < last; m++)
