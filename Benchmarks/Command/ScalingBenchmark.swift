@@ -38,14 +38,17 @@ struct Scaling: ParsableCommand {
         guard threads >= 2 else { throw BenchmarkError("--threads: expected at least 2, found \(threads)") }
         try checkSparsity([sparsity])
         for shape in shapes { try shape.check() }
-        for format in formats { _ = try ScalingFormat(named: format) }
+        let chosen = try formats.map(ScalingFormat.init(named:))
+        for shape in shapes {
+            for format in chosen { try format.check(columns: shape.k) }
+        }
         try shared.withReport { report in
             let table = Table([
                 ("shape", 16), ("format", 15), ("one thread", 10), ("\(threads) threads", 10), ("copies", 10), ("speed-up", 8), ("machine", 8),
             ])
             for shape in shapes {
                 let data = try ScalingData(shape)
-                for format in formats { try measure(ScalingFormat(named: format), data, table, report) }
+                for format in chosen { try measure(format, data, table, report) }
             }
         }
     }
@@ -81,7 +84,13 @@ private enum ScalingFormat {
     case sparse(SparseFormat)
 
     init(named name: String) throws {
-        if let format = try? SparseFormat(named: name) { self = .sparse(format) } else { self = .dense(try WeightFormat(named: name)) }
+        if let format = try? SparseFormat(named: name) {
+            self = .sparse(format)
+        } else if let format = try? WeightFormat(named: name) {
+            self = .dense(format)
+        } else {
+            throw NumericsError.unknown(what: "--formats", allowed: ["float32"] + WeightFormat.defaults + SparseFormat.defaults, found: name)
+        }
     }
 
     var name: String {
@@ -89,6 +98,11 @@ private enum ScalingFormat {
         case .dense(let format): format.name
         case .sparse(let format): format.name
         }
+    }
+
+    /// Throws where weights with K columns cannot have this format.
+    func check(columns: Int) throws {
+        if case .dense(let format) = self { try format.check(columns: columns) }
     }
 
     func layer(_ linear: Linear, sparsity: Double, rows: Int) throws -> any LinearLayer {
