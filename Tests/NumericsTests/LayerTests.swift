@@ -121,7 +121,7 @@ import Testing
         let layer = try QuantizedLinear(
             Linear(weight: generator.matrix(50, 128), bias: generator.numbers(50), activation: .relu), scheme: QuantizationScheme(named: name))
         let serial = layer(x)
-        for threads in [2, 3, 7] { #expect(layer(x, parallelism: Parallelism(threads: threads)).bits == serial.bits) }
+        for threads in [2, 3, 7] { #expect(layer(x, parallelism: Parallelism(threads: threads, cutsSmallWork: true)).bits == serial.bits) }
         var workspace = Workspace()
         for _ in 0..<2 {
             var y = Matrix(rows: m, columns: 50)
@@ -145,7 +145,7 @@ import Testing
             }
             #expect(whole == parts, "seed \(generator.seed)")
             var threaded = Matrix(rows: m, columns: 21), workspace = Workspace()
-            layer.apply(x, into: &threaded, workspace: &workspace, parallelism: Parallelism(threads: 3))
+            layer.apply(x, into: &threaded, workspace: &workspace, parallelism: Parallelism(threads: 3, cutsSmallWork: true))
             #expect(threaded.bits == whole)
         }
     }
@@ -159,7 +159,7 @@ import Testing
         // Whether threads meet is up to the system, so this goes on for a while.
         let end = ContinuousClock.now + .milliseconds(500)
         repeat {
-            let agrees = layer(x, parallelism: Parallelism(threads: 2)) == serial
+            let agrees = layer(x, parallelism: Parallelism(threads: 2, cutsSmallWork: true)) == serial
             try #require(agrees)
         } while ContinuousClock.now < end
     }
@@ -214,7 +214,7 @@ import Testing
         }
         let y = layer(x)
         #expect(worstError(y, reference(x, rounded, linear.bias), terms: 77) <= 1, "seed \(generator.seed)")
-        for threads in [2, 5] { #expect(layer(x, parallelism: Parallelism(threads: threads)).bits == y.bits) }
+        for threads in [2, 5] { #expect(layer(x, parallelism: Parallelism(threads: threads, cutsSmallWork: true)).bits == y.bits) }
     }
 }
 
@@ -237,11 +237,11 @@ import Testing
                     let (row, column) = (index / 515, index % 515)
                     #expect(abs(Double(y[row, column]) - max(0, expected.y[row][column])) <= bounds[column], "seed \(generator.seed)")
                 }
-                for threads in [2, 3, 9] { #expect(layer(x, parallelism: Parallelism(threads: threads)).bits == y.bits) }
+                for threads in [2, 3, 9] { #expect(layer(x, parallelism: Parallelism(threads: threads, cutsSmallWork: true)).bits == y.bits) }
                 let inFeatures = x.transposed()
                 for threads in [1, 2, 9] {
                     var output = Matrix(rows: 515, columns: m), workspace = Workspace()
-                    layer.applyFeatureMajor(inFeatures, into: &output, workspace: &workspace, parallelism: Parallelism(threads: threads))
+                    layer.applyFeatureMajor(inFeatures, into: &output, workspace: &workspace, parallelism: Parallelism(threads: threads, cutsSmallWork: true))
                     #expect(output.transposed().bits == y.bits)
                 }
             }

@@ -31,7 +31,7 @@ import Testing
         let network = try Sequential(layers), x = wholeNumbers(&generator, m, 41)
         let expected = oneByOne(layers, x, .serial)
         for threads in [1, 2, 5] {
-            let parallelism = Parallelism(threads: threads)
+            let parallelism = Parallelism(threads: threads, cutsSmallWork: true)
             #expect(network(x, parallelism: parallelism).bits == expected.bits, "\(threads) threads, seed \(generator.seed)")
             #expect(oneByOne(layers, x, parallelism).bits == expected.bits, "seed \(generator.seed)")
         }
@@ -47,7 +47,7 @@ import Testing
         }
         let network = try Sequential(layers), x = generator.matrix(m, 100)
         let expected = oneByOne(layers, x, .serial).bits
-        for threads in [1, 2, 3] { #expect(network(x, parallelism: Parallelism(threads: threads)).bits == expected, "seed \(generator.seed)") }
+        for threads in [1, 2, 3] { #expect(network(x, parallelism: Parallelism(threads: threads, cutsSmallWork: true)).bits == expected, "seed \(generator.seed)") }
     }
 
     @Test func aWorkspaceServesBatchesOfAllSizes() throws {

@@ -1,5 +1,6 @@
 import CompactNumerics
 import Foundation
+import Synchronization
 import Testing
 
 @Suite struct ParallelTests {
@@ -54,6 +55,47 @@ import Testing
             #expect(visits.filter { $0.stage == stage }.map(\.part).sorted() == Array(0..<count))
         }
         Parallelism(threads: threads).forEachPart(ofStages: []) { _, _, _ in Issue.record("called without a stage") }
+    }
+
+    /// Calls on top of each other, from several threads and from within, share one pool: each does all of its parts, once.
+    @Test func callsAtTheSameTimeAndWithinEachOther() async {
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for round in 0..<200 {
+                        let sum = Mutex(0)
+                        Parallelism(threads: 1 + round % 4).forEachPart(ofStages: [3, 5]) { stage, part, _ in
+                            Parallelism(threads: 2).forEachPart(ofStages: [2]) { _, inner, _ in
+                                sum.withLock { $0 += 100 * stage + 10 * part + inner }
+                            }
+                        }
+                        #expect(sum.withLock { $0 } == 1268)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Threads fall asleep after some microseconds without work and wake up again.
+    @Test func threadsThatSleepAreWoken() {
+        let helped = Mutex(0)
+        for pause in [0, 0, 20, 200, 2000, 20_000] {
+            usleep(UInt32(pause))
+            let visits = Mutex([Int](repeating: 0, count: 64))
+            Parallelism(threads: 2).forEachPart(ofStages: [64]) { _, part, thread in
+                usleep(100)
+                visits.withLock { $0[part] += 1 }
+                if thread > 0 { helped.withLock { $0 += 1 } }
+            }
+            #expect(visits.withLock { $0 } == [Int](repeating: 1, count: 64))
+        }
+        if ProcessInfo.processInfo.activeProcessorCount > 1 { #expect(helped.withLock { $0 } > 0) }
+    }
+
+    @Test func smallWorkStaysOnTheCallingThread() {
+        let two = Parallelism(threads: 2)
+        #expect(two.suited(toMultiplyAdds: 1000) == .serial && two.suited(toMultiplyAdds: 1 << 20) == two)
+        #expect(Parallelism(threads: 2, cutsSmallWork: true).suited(toMultiplyAdds: 1).threads == 2)
     }
 
     @Test func serialStaysOnTheCallingThread() {

@@ -30,4 +30,13 @@ bool ck_isa_is_available(ck_isa isa);
 // Model name of the processor, zero-terminated, at most `capacity` bytes; empty where the processor does not tell.
 void ck_cpu_name(char *name, size_t capacity);
 
+// Tells the processor that a loop waits for another thread.
+static inline void ck_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 #endif

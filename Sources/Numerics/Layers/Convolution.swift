@@ -90,6 +90,7 @@ public struct Convolution: Layer {
         _ linear: Linear, _ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism
     ) {
         let (imageCount, outputCount) = (windows.imageCount, windows.count * linear.outputs), kernel = ck_active_kernels().pointee.conv2d_f32
+        let parallelism = parallelism.suited(toMultiplyAdds: input.rows * outputCount * linear.inputs)
         windows.withKernelArgument { windows in
             let scratchCount = roundUp(ck_conv2d_workspace_count(windows), toMultipleOf: 16)
             let memory = workspace.reserve(byteCount: scratchCount * parallelism.threads * MemoryLayout<Float>.stride)

@@ -34,6 +34,7 @@ public struct NMSparseLinear: LinearLayer {
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
         requireShapes(input, output)
         guard input.rows > 0 else { return }
+        let parallelism = parallelism.suited(toMultiplyAdds: input.rows * inputs * outputs / 2)
         output.withUnsafeMutableBufferPointer { y in
             input.withUnsafeBufferPointer { x in
                 withBias { bias in

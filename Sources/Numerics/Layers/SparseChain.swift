@@ -23,6 +23,7 @@ internal struct SparseChain: Layer {
         requireShapes(input, inputLayout, output, outputLayout)
         let m = input.batch(inputLayout), inputStride = input.columns, outputStride = output.columns
         guard m > 0 else { return }
+        let parallelism = parallelism.suited(toMultiplyAdds: m * layers.reduce(0) { $0 + $1.weight.storedWeightCount })
         output.withUnsafeMutableBufferPointer { y in
             input.withUnsafeBufferPointer { x in
                 multiply(

@@ -56,6 +56,7 @@ public struct SparseLinear: LinearLayer {
         requireShapes(input, inputLayout, output, outputLayout)
         let m = input.batch(inputLayout), inputStride = input.columns, outputStride = output.columns
         guard m > 0 else { return }
+        let parallelism = parallelism.suited(toMultiplyAdds: m * weight.storedWeightCount)
         let relu: Int32 = activation == .relu ? 1 : 0
         output.withUnsafeMutableBufferPointer { y in
             input.withUnsafeBufferPointer { x in

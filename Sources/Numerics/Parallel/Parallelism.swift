@@ -7,12 +7,25 @@ public struct Parallelism: Sendable, Hashable {
     /// The largest number of threads at work at the same time, the calling one included.
     public let threads: Int
 
-    /// At most `threads` threads.
+    /// Whether work is cut even where the calling thread alone is done sooner: for tests.
+    private let cutsSmallWork: Bool
+
+    /// At most `threads` threads. Products of a few microseconds stay on the calling one.
     ///
     /// - Precondition: `threads` ≥ 1.
     public init(threads: Int) {
+        self.init(threads: threads, cutsSmallWork: false)
+    }
+
+    package init(threads: Int, cutsSmallWork: Bool) {
         precondition(threads >= 1, "threads: expected at least 1, found \(threads)")
         self.threads = threads
+        self.cutsSmallWork = cutsSmallWork
+    }
+
+    /// For a product of so many multiply–adds: one thread where handing out parts (1 to 2 µs) takes as long as the parts.
+    package func suited(toMultiplyAdds count: Int) -> Parallelism {
+        count < 1 << 18 && !cutsSmallWork ? .serial : self
     }
 
     /// The calling thread alone.
@@ -44,19 +57,15 @@ public struct Parallelism: Sendable, Hashable {
         threads == 1 ? self.ranges(count: count, multiple: multiple) : Parallelism(threads: 4 * threads).ranges(count: count, multiple: multiple)
     }
 
-    /// Calls `body` once for each of `ranges(count:multiple:)`, on different threads, and returns when all have ended.
-    /// With one range, `body` runs on the calling thread.
+    /// Calls `body` once for each of `ranges(count:multiple:)` and returns when all have ended. With one range, `body` runs on the calling
+    /// thread.
     package func forEachRange(count: Int, multiple: Int = 1, _ body: @Sendable (Range<Int>) -> Void) {
         if threads == 1 {
             if count > 0 { body(0..<count) }
             return
         }
         let ranges = ranges(count: count, multiple: multiple)
-        if ranges.count <= 1 {
-            ranges.first.map(body)
-        } else {
-            DispatchQueue.concurrentPerform(iterations: ranges.count) { body(ranges[$0]) }
-        }
+        forEachPart(ofStages: [ranges.count]) { _, part, _ in body(ranges[part]) }
     }
 
     /// Calls `body(stage, part, thread)` for each part 0..<counts[stage] of each stage. No part of a stage begins before all parts of the
@@ -72,11 +81,7 @@ public struct Parallelism: Sendable, Hashable {
         }
         let workers = min(threads, counts.max() ?? 0)
         let progress = counts.map { StageProgress(count: $0, shares: workers) }
-        let caller = pthread_self(), helpers = Atomic<Int>(0)
-        DispatchQueue.concurrentPerform(iterations: workers) { _ in
-            let isCaller = pthread_equal(pthread_self(), caller) != 0
-            let thread = isCaller ? 0 : helpers.add(1, ordering: .relaxed).newValue
-            guard thread < workers else { return }  // a helper comes again only when all is done
+        @Sendable func work(_ thread: Int) {
             for (stage, progress) in progress.enumerated() {
                 while let part = progress.claim(first: thread) {
                     body(stage, part, thread)
@@ -84,6 +89,21 @@ public struct Parallelism: Sendable, Hashable {
                 }
                 progress.wait()
             }
+        }
+        if workers <= 1 {
+            work(0)
+        } else if !WorkerPool.shared.run(threads: workers, work) {
+            Self.runOnDispatch(threads: workers, work)
+        }
+    }
+
+    /// For callers that find the pool at work for another one.
+    private static func runOnDispatch(threads: Int, _ work: @Sendable (Int) -> Void) {
+        let caller = pthread_self(), helpers = Atomic<Int>(0)
+        DispatchQueue.concurrentPerform(iterations: threads) { _ in
+            let isCaller = pthread_equal(pthread_self(), caller) != 0
+            let thread = isCaller ? 0 : helpers.add(1, ordering: .relaxed).newValue
+            if thread < threads { work(thread) }  // a helper comes again only when all is done
         }
     }
 }
@@ -122,9 +142,6 @@ private final class StageProgress: Sendable {
     /// some microseconds and then lets others have the core.
     func wait() {
         var spins = 0
-        while ended.load(ordering: .acquiring) < count {
-            spins &+= 1
-            if spins > 2_000 { sched_yield() }
-        }
+        while ended.load(ordering: .acquiring) < count { pause(&spins) }
     }
 }

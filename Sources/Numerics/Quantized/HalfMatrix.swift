@@ -55,6 +55,7 @@ public struct HalfMatrix: Sendable {
         _ x: UnsafePointer<Float>, rows m: Int, into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?, relu: Bool,
         workspace: inout Workspace, parallelism: Parallelism
     ) {
+        let parallelism = parallelism.suited(toMultiplyAdds: m * rows * columns)
         let threadBytes = roundUp(ck_gemm_workspace_bytes(columns), toMultipleOf: 64)
         nonisolated(unsafe) let scratch = workspace.reserve(byteCount: threadBytes * parallelism.threads)
         nonisolated(unsafe) let x = x

@@ -28,6 +28,7 @@ extension QuantizedMatrix {
         parallelism: Parallelism
     ) {
         guard m > 0 else { return }
+        let parallelism = parallelism.suited(toMultiplyAdds: m * rows * columns)
         let target = ck_gemm_output(
             type: output.map { $0.isSigned ? ck_output_s8 : ck_output_u8 } ?? ck_output_f32, data: y, stride: rows, bias: bias,
             relu: relu ? 1 : 0, inverse_scale: output.map { 1 / $0.scale } ?? 0, zero_point: output?.zeroPoint ?? 0)

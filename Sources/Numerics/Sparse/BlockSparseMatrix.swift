@@ -20,6 +20,8 @@ public struct BlockSparseMatrix: Sendable {
     public let values: SparseValues
     /// Stored blocks.
     public let blockCount: Int
+    /// Weights in stored blocks, zeros among them included.
+    package var storedWeightCount: Int { blockCount * shape.rows * shape.columns }
     /// Parts with the same inputs; their outputs follow each other, the first has the most.
     internal let parts: [PackedBlocks]
 
