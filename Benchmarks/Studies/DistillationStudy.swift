@@ -15,6 +15,18 @@ struct DistillationStudy: ParsableCommand {
     @Option(help: "all; full: soft targets and hints on all labels; few: with few labels; bits: a student of 2 bits.")
     var part = Part.all
 
+    /// Who teaches.
+    enum Teacher: String, CaseIterable, ExpressibleByArgument {
+        case mlp
+        case lenet5 = "lenet-5"
+    }
+
+    @Option(help: "The teachers: mlp, LeNet-300-100 or what suits the data; lenet-5, for images of 28×28.")
+    var teacher = Teacher.mlp
+
+    @Option(parsing: .upToNextOption, help: "Hidden units of the student. (default: 30, with digits 12)")
+    var student: [Int] = []
+
     @Option(parsing: .upToNextOption, help: "Temperatures to try.")
     var temperatures: [Double] = [1, 2, 4, 8]
 
@@ -22,11 +34,17 @@ struct DistillationStudy: ParsableCommand {
     var weights: [Double] = [0.5, 0.9]
 
     func run() throws {
+        guard student.allSatisfy({ (1...65536).contains($0) }) else {
+            throw BenchmarkError("--student: expected numbers of units, 1…65536, found \(student.map(String.init).joined(separator: " "))")
+        }
         let laboratory = try Laboratory(options, "Distillation")
-        let widths = [laboratory.widths[0], laboratory.isSmall ? 12 : 30, laboratory.training.classes]
-        let teachers = try (0..<UInt64(3)).map { try laboratory.trained(seed: $0).network }
+        let hidden = student.isEmpty ? [laboratory.isSmall ? 12 : 30] : student
+        let widths = [laboratory.widths[0]] + hidden + [laboratory.training.classes]
+        let make = try newTeacher(laboratory)
+        func trainedTeacher(_ seed: UInt64) throws -> TrainableNetwork { try laboratory.trained("teacher", seed: seed, make: make).network }
+        let teachers = try (0..<UInt64(3)).map(trainedTeacher)
         let logits = try teachers.map { try TeacherLogits(of: $0, on: laboratory.training) }
-        try laboratory.row("teacher") { try evaluate(laboratory.trained(seed: $0).network, laboratory.test) }
+        try laboratory.row("teacher, \(teacher.rawValue)") { try evaluate(trainedTeacher($0), laboratory.test) }
         let student = Student(laboratory: laboratory, widths: widths, logits: logits, teachers: teachers)
         if part == .all || part == .full {
             try student.row("student \(widths.map(String.init).joined(separator: "-")) alone", nil)
@@ -38,7 +56,7 @@ struct DistillationStudy: ParsableCommand {
             let best = DistillationConfiguration(temperature: 2, softWeight: 0.9)
             try student.row("three teachers, T = 2, soft targets 0.9", best, teachers: 3)
             var hinted = best
-            hinted.hints = [HintPair(student: "relu1", teacher: "relu2")]
+            hinted.hints = [HintPair(student: "relu1", teacher: teacher == .mlp ? "relu2" : "relu4")]
             hinted.hintWeight = 0.3
             try student.row("T = 2, soft targets 0.9, hints from the second hidden layer", hinted)
         }
@@ -54,6 +72,15 @@ struct DistillationStudy: ParsableCommand {
             }
         }
         try laboratory.finish()
+    }
+
+    /// Makes a teacher that is not trained yet.
+    private func newTeacher(_ laboratory: Laboratory) throws -> (UInt64) throws -> TrainableNetwork {
+        guard teacher == .lenet5 else { return { try laboratory.newNetwork(seed: $0) } }
+        guard laboratory.training.shape == SampleShape(height: 28, width: 28, channels: 1) else {
+            throw BenchmarkError("--teacher lenet-5: expected images of 28×28, found \(laboratory.training.shape)")
+        }
+        return laboratory.newLeNet5
     }
 
     private func fewLabels(_ laboratory: Laboratory, _ student: Student) throws {

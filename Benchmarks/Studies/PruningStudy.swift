@@ -102,7 +102,7 @@ struct PruningStudy: ParsableCommand {
 
     // Convolutions: dense, pruned, and half of the channels really removed.
     private func structured(_ laboratory: Laboratory) throws {
-        func make(_ seed: UInt64) throws -> TrainableNetwork { try .lenet5(classes: laboratory.training.classes, seed: seed) }
+        let make = laboratory.newLeNet5
         try laboratory.row("LeNet-5 dense, \(try make(0).weightedLayers.reduce(0) { $0 + $1.weight.value.count }) weights") {
             try evaluate(laboratory.trained("lenet5", seed: $0, make: make).network, laboratory.test)
         }

@@ -38,6 +38,9 @@ struct StudyOptions: ParsableArguments {
     @Option(help: "Epochs of training from the beginning; fine-tuning takes half of them. (default: 14, with digits 30)")
     var epochs: Int?
 
+    @Flag(help: "Measure on the last sixth of the training samples, which are left out of training, instead of the test samples: to choose settings.")
+    var validate = false
+
     @Option(help: ArgumentHelp("Also write the figures as JSON to this file.", valueName: "file"))
     var json: String?
 
@@ -71,7 +74,12 @@ final class Laboratory {
 
     init(_ options: StudyOptions, _ title: String) throws {
         try options.check()
-        let (training, test) = try DataSource.load(options.data)
+        var (training, test) = try DataSource.load(options.data)
+        if options.validate {
+            let kept = training.count - training.count / 6
+            test = training.selecting(Array(kept..<training.count))
+            training = training.prefix(kept)
+        }
         // Standardized as users do: mean and deviation are those of the training data.
         let standardization = Standardization(training)
         (self.training, self.test, self.options) = (training.standardized(standardization), test.standardized(standardization), options)
@@ -80,7 +88,7 @@ final class Laboratory {
         seeds = 0..<UInt64(options.seeds)
         progress = Progress(title)
         print(
-            "\(title): \(options.data), \(training.count) samples for training, \(test.count) for testing, "
+            "\(title): \(options.data), \(training.count) samples for training, \(test.count) \(options.validate ? "of them left out for choosing" : "for testing"), "
                 + "\(options.seeds) seed\(options.seeds == 1 ? "" : "s"), \(epochs) epochs\n")
         table = Table([("", 58), ("accuracy", 9), ("±", 6), ("seconds", 8), ("notes", 30)])
     }
@@ -97,6 +105,10 @@ final class Laboratory {
 
     func newNetwork(_ widths: [Int]? = nil, seed: UInt64) throws -> TrainableNetwork {
         try .mlp(widths ?? self.widths, inputShape: training.shape, seed: seed)
+    }
+
+    func newLeNet5(seed: UInt64) throws -> TrainableNetwork {
+        try .lenet5(classes: training.classes, seed: seed)
     }
 
     /// A copy of a network trained from the beginning, which is done once for each seed and name.
