@@ -86,6 +86,64 @@ import Testing
         }
     }
 
+    /// A disk that is full while a checkpoint is written: a typed error, the checkpoint before stays, nothing else is left.
+    @Test func aFullDiskLeavesTheCheckpointBefore() async throws {
+        try await Self.withTemporaryFolder { path in
+            let trainer = try Self.newTrainer()
+            try trainer.saveCheckpoint(to: path)
+            let before = try Data(contentsOf: URL(fileURLWithPath: path))
+            await #expect(processExitsWith: .success) { [path = path as String] in
+                let trainer = try Self.newTrainer()
+                signal(SIGXFSZ, SIG_IGN)  // the write then fails instead, as on a full disk
+                var limit = rlimit(rlim_cur: 2000, rlim_max: 2000)
+                #if os(Linux)
+                    let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+                #else
+                    let resource = RLIMIT_FSIZE
+                #endif
+                try #require(setrlimit(resource, &limit) == 0)
+                let error = #expect(throws: CompressionError.self) { try trainer.saveCheckpoint(to: path) }
+                guard case .file = error else { exit(1) }
+            }
+            #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
+            #expect(try Self.filesBeside(path) == [URL(fileURLWithPath: path).lastPathComponent])
+        }
+    }
+
+    /// A process that is killed while it writes checkpoints leaves a whole one.
+    @Test(arguments: [1, 3, 8, 20]) func aKillLeavesAWholeCheckpoint(milliseconds: Int) async throws {
+        try await Self.withTemporaryFolder { path in
+            try Self.newTrainer().saveCheckpoint(to: path)
+            await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, milliseconds = milliseconds as Int] in
+                let trainer = try Self.newTrainer()
+                Thread.detachNewThread {
+                    usleep(UInt32(1000 * milliseconds))
+                    kill(getpid(), SIGKILL)
+                }
+                while true { try trainer.saveCheckpoint(to: path) }
+            }
+            let trainer = try Self.newTrainer()
+            try trainer.resume(from: path)
+            #expect(trainer.network.bits == (try Self.newTrainer()).network.bits)
+        }
+    }
+
+    /// Calls `body` with the path of a file in a folder of its own.
+    private static func withTemporaryFolder(_ body: (String) async throws -> Void) async throws {
+        let folder = NSTemporaryDirectory() + "model-compression-\(UInt64.random(in: 0...UInt64.max))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try await body(folder + "/checkpoint.safetensors")
+    }
+
+    private static func newTrainer() throws -> Trainer {
+        try Trainer(.mlp([64, 200, 10]), data: .digits(.training).prefix(200), configuration: TrainerTests.configuration)
+    }
+
+    private static func filesBeside(_ path: String) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: URL(fileURLWithPath: path).deletingLastPathComponent().path)
+    }
+
     @Test func aFolderThatCannotBeWrittenIsATypedError() throws {
         let data = try LabelledData.digits(.training).prefix(100)
         try withTemporaryFile { file in
