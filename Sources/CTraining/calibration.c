@@ -43,47 +43,30 @@ double ck_histogram_error(const uint64_t *counts, size_t bins, float width, floa
   return sum;
 }
 
-// Σ p · log(p / q) of the first `kept` bins, with the rest clipped into the last of them. `expanded` has room for `kept` numbers.
-static double divergence(const uint64_t *counts, size_t kept, double clipped, double total, size_t levels, double *expanded) {
-  double used = 0;
+double ck_histogram_divergence(const uint64_t *counts, size_t bins, size_t first, size_t end, size_t levels, double *expanded) {
+  double below = 0, above = 0, used = 0, result = 0;
+  for (size_t i = 0; i < first; i++) below += (double)counts[i];
+  for (size_t i = end; i < bins; i++) above += (double)counts[i];
+  const uint64_t *inside = counts + first;
+  size_t kept = end - first;
   for (size_t level = 0; level < levels; level++) {
-    size_t first = level * kept / levels, end = (level + 1) * kept / levels, occupied = 0;
+    size_t from = level * kept / levels, to = (level + 1) * kept / levels, occupied = 0;
     double sum = 0;
-    for (size_t i = first; i < end; i++) {
-      sum += (double)counts[i];
-      occupied += counts[i] > 0;
+    for (size_t i = from; i < to; i++) {
+      sum += (double)inside[i];
+      occupied += inside[i] > 0;
     }
-    for (size_t i = first; i < end; i++) expanded[i] = counts[i] > 0 ? sum / (double)occupied : 0;
+    for (size_t i = from; i < to; i++) expanded[i] = inside[i] > 0 ? sum / (double)occupied : 0;
     used += sum;
   }
-  double result = 0;
+  double total = below + used + above;
   for (size_t i = 0; i < kept; i++) {
-    double p = ((double)counts[i] + (i + 1 == kept ? clipped : 0)) / total;
+    double p = ((double)inside[i] + (i == 0 ? below : 0) + (i + 1 == kept ? above : 0)) / total;
     if (p == 0) continue;
     double q = used > 0 ? expanded[i] / used : 0;
     result += p * log(p / (q > 1e-12 ? q : 1e-12));
   }
   return result;
-}
-
-size_t ck_entropy_bins(const uint64_t *counts, size_t bins, size_t levels, double *scratch) {
-  size_t occupied = 0, best = bins;
-  double total = 0, inside = 0, least = INFINITY;
-  for (size_t i = 0; i < bins; i++) {
-    total += (double)counts[i];
-    if (counts[i] > 0) occupied = i + 1;
-  }
-  if (occupied <= levels || total == 0) return occupied;
-  for (size_t i = 0; i < levels; i++) inside += (double)counts[i];
-  for (size_t kept = levels; kept <= occupied; kept++) {
-    double found = divergence(counts, kept, total - inside, total, levels, scratch);
-    if (found < least) {
-      least = found;
-      best = kept;
-    }
-    if (kept < bins) inside += (double)counts[kept];
-  }
-  return best;
 }
 
 double ck_rounding_error_f32(const float *w, size_t count, float scale, int32_t zero_point, int32_t lowest, int32_t highest) {

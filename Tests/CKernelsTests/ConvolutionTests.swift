@@ -9,6 +9,22 @@ import Testing
         (6, 16, 2, 3, 1, 0, 16), (4, 17, 5, 4, 4, 3, 7),
     ]
 
+    /// Zeros of the padding are numbers: an infinite weight makes NaN of them, on every instruction set, as it does in a product of windows.
+    @Test func paddingMeetsInfiniteWeights() {
+        var w = ck_windows()
+        (w.height, w.width, w.channels, w.window_height, w.window_width, w.stride, w.padding) = (3, 3, 1, 3, 3, 1, 1)
+        (w.output_height, w.output_width) = (3, 3)
+        var weights = [Float](repeating: 1, count: 9)
+        weights[0] = .infinity
+        for set in InstructionSet.available {
+            let images = GuardedBuffer([Float](repeating: 2, count: 9)), y = GuardedBuffer<Float>(count: 9)
+            let workspace = GuardedBuffer<Float>(count: ck_conv2d_workspace_count(&w)), stored = GuardedBuffer(weights)
+            set.kernels.conv2d_f32(images.base, 1, &w, stored.base, 1, nil, 0, y.base, workspace.base)
+            // The first tap lies in the padding for the first row and column of positions.
+            #expect(y.values.enumerated().allSatisfy { $0 < 3 || $0 % 3 == 0 ? $1.isNaN : $1 == .infinity }, "\(set.testDescription)")
+        }
+    }
+
     @Test func outputsAreThoseOfTheFormula() {
         var generator = SplitMix64(stream: 2800)
         for (i, (height, width, channels, kh, kw, padding, outputs)) in Self.shapes.enumerated() {

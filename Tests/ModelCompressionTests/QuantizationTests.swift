@@ -1,6 +1,7 @@
 import CompactNumerics
 @testable import ModelCompression
 import CTraining
+import Foundation
 import Testing
 
 @Suite struct RangeEstimatorTests {
@@ -50,12 +51,47 @@ import Testing
                 return sum + Double((x - (code - Float(zero)) * scale) * (x - (code - Float(zero)) * scale))
             }
         }
-        let values = gaussian(20_000) + [9]
+        let values = gaussian(5000) + [9]
         let best = error(estimate(.meanSquaredError, values).quantization(highest: 255), values)
         let extremes = error(estimate(.minMax, values).quantization(highest: 255), values)
         #expect(best < extremes)
-        let entropy = estimate(.entropy, values).range
-        #expect(entropy.upperBound < 9 && entropy.upperBound > 2)
+        let exhaustive = (50...250).map { step in
+            let scale = (values.max()! - values.min()!) / 255 * Float(step) / 250
+            return error(.fixed(scale: scale, zeroPoint: Int((-values.min()! / (values.max()! - values.min()!) * 255).rounded())), values)
+        }.min()!
+        #expect(best <= 1.02 * exhaustive, "\(best), exhaustive search \(exhaustive)")
+    }
+
+    /// The range of least divergence by its definition: of all candidates, with a histogram of the same bins made by a plain loop.
+    @Test(arguments: [false, true]) func leastDivergenceEqualsAnExhaustiveSearch(isStandardizedImage: Bool) {
+        // As pixels after standardization: half of them the background, the rest spread to the other side.
+        let values = isStandardizedImage
+            ? (0..<4000).map { $0 % 2 == 0 ? -0.8125 : -0.8 + 2.8 * Float($0) / 4000 } : gaussian(4000) + [9]
+        let (low, high) = (min(0, values.min()!), max(0, values.max()!))
+        var width: Float = 0x1p-20
+        while width * 2048 <= max(-low, high) { width *= 2 }
+        let bins = values.map { Int(($0 / width).rounded(.down)) }
+        func divergence(_ share: Float) -> Double {
+            let range = Int((low * share / width).rounded(.down))..<Int((high * share / width).rounded(.up)), levels = min(256, range.count)
+            var p: [Int: Double] = [:], inside: [Int: Double] = [:]
+            for bin in bins {
+                p[max(range.lowerBound, min(range.upperBound - 1, bin)), default: 0] += 1
+                if range.contains(bin) { inside[bin, default: 0] += 1 }
+            }
+            var level: [Int: (sum: Double, count: Double)] = [:]
+            func levelOf(_ bin: Int) -> Int { (0..<levels).last { $0 * range.count / levels <= bin - range.lowerBound }! }
+            let levelOfBin = Dictionary(uniqueKeysWithValues: p.keys.map { ($0, levelOf($0)) })
+            for (bin, count) in inside { level[levelOfBin[bin]!, default: (0, 0)].sum += count; level[levelOfBin[bin]!]!.count += 1 }
+            let all = inside.values.reduce(0, +)
+            return p.reduce(0) { total, entry in
+                let own = level[levelOfBin[entry.key]!].map { inside[entry.key] == nil ? 0 : $0.sum / $0.count / all } ?? 0
+                return total + entry.value / Double(values.count) * log(entry.value / Double(values.count) / max(own, 1e-12))
+            }
+        }
+        let shares = (0..<100).map { 1 - 0.009 * Float($0) }, divergences = shares.map(divergence)
+        let best = divergences.firstIndex(of: divergences.min()!)!, found = estimate(.entropy, values).range
+        #expect(abs(found.upperBound - high * shares[best]) < 1e-5 && abs(found.lowerBound - low * shares[best]) < 1e-5, "\(found), \(shares[best])")
+        if isStandardizedImage { #expect(found.upperBound > 0.95 * high) } else { #expect(found.upperBound < 9) }
     }
 
     @Test func scalesAndZeroPoints() {

@@ -8,8 +8,8 @@ static float sum_of_window(const float *image, const ck_windows *w, const float 
     for (size_t ky = 0; ky < w->window_height; ky++)
       for (size_t kx = 0; kx < w->window_width; kx++) {
         size_t y = oy + ky - w->padding, x = ox + kx - w->padding;  // wraps to more than any size in front of the image
-        if (y < w->height && x < w->width)
-          sum += image[(y * w->width + x) * w->channels + c] * weights[(ky * w->window_width + kx) * w->channels + c];
+        float value = y < w->height && x < w->width ? image[(y * w->width + x) * w->channels + c] : 0.0f;  // padding is zeros like any other
+        sum += value * weights[(ky * w->window_width + kx) * w->channels + c];
       }
   return sum;
 }

@@ -42,9 +42,9 @@ size_t ck_histogram_f32(const float *_Nonnull x, size_t count, float width, size
 void ck_histogram_widen(uint64_t *_Nonnull counts, size_t bins);
 // Σ count · (x − scale · (code − zero))² over the centres of bins.
 double ck_histogram_error(const uint64_t *_Nonnull counts, size_t bins, float width, float scale, int32_t zero_point, int32_t highest);
-// The number of bins from 0 on whose distribution loses least (Kullback–Leibler) when bins beyond are clipped and the rest is merged into
-// `levels` levels (Migacz, TensorRT, GTC 2017). levels ≤ bins.
-size_t ck_entropy_bins(const uint64_t *_Nonnull counts, size_t bins, size_t levels, double *_Nonnull scratch);
+// Σ p · log(p / q): what the distribution loses (Kullback–Leibler) when bins outside of first ..< end are clipped into the outermost ones inside and
+// q spreads those inside evenly over `levels` levels (Migacz, TensorRT, GTC 2017). `expanded` has room for end − first numbers.
+double ck_histogram_divergence(const uint64_t *_Nonnull counts, size_t bins, size_t first, size_t end, size_t levels, double *_Nonnull expanded);
 
 // Σ (w − scale · (code − zero))², code = clamp(rint(w / scale) + zero, lowest, highest).
 double ck_rounding_error_f32(const float *_Nonnull w, size_t count, float scale, int32_t zero_point, int32_t lowest, int32_t highest);

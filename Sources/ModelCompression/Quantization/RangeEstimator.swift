@@ -98,13 +98,19 @@ public struct RangeEstimator: Sendable {
         return best.range
     }
 
-    // Magnitudes are clipped; both sides by the same.
+    // Both ends move by the same share, so that codes stay codes of the whole range: clipping magnitudes instead, as is done for symmetric codes, would
+    // cut the long side of standardized images at the spike of the short one.
     private func leastDivergenceRange() -> ClosedRange<Float> {
-        let half = Self.bins / 2
-        let folded = (0..<half).map { counts[half + $0] + counts[half - 1 - $0] }
-        var scratch = [Double](repeating: 0, count: half)
-        let kept = ck_entropy_bins(folded, half, 128, &scratch)
-        let limit = Float(kept) * width
-        return max(low, -limit)...min(high, limit)
+        var scratch = [Double](repeating: 0, count: Self.bins)
+        var best = (divergence: Double.infinity, range: low...high)
+        for step in 0..<100 {
+            let share = 1 - 0.009 * Float(step), range = low * share...high * share
+            let first = max(0, Self.bins / 2 + Int((range.lowerBound / width).rounded(.down)))
+            let end = min(Self.bins, Self.bins / 2 + Int((range.upperBound / width).rounded(.up)))
+            guard first < end else { break }
+            let divergence = ck_histogram_divergence(counts, Self.bins, first, end, min(256, end - first), &scratch)
+            if divergence < best.divergence { best = (divergence, range) }
+        }
+        return best.range
     }
 }
