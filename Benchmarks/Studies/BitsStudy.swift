@@ -17,6 +17,9 @@ struct BitsStudy: ParsableCommand {
         for name in ["w8a8", "w4a8-channel", "w3a8-channel", "w2a8-channel", "ternary-channel", "w1a8-channel"] {
             for rounding in [WeightRounding.nearest, .searchedScale, .gptq] { try round(laboratory, name, rounding, .none) }
         }
+        for name in ["w4a8-channel", "w3a8-channel", "w2a8-channel"] {
+            for rounding in [WeightRounding.nearest, .gptq] { try round(laboratory, name, rounding, .none, weights: .asymmetric) }
+        }
         for (activations, calibration) in [
             (ActivationScales.dynamic, CalibrationMethod.minMax), (.static, .minMax), (.static, .percentile()), (.static, .meanSquaredError), (.static, .entropy),
         ] { try round(laboratory, "w8a8", .nearest, activations, calibration) }
@@ -27,11 +30,13 @@ struct BitsStudy: ParsableCommand {
     }
 
     private func round(
-        _ laboratory: Laboratory, _ name: String, _ rounding: WeightRounding, _ activations: ActivationScales, _ calibration: CalibrationMethod = .minMax
+        _ laboratory: Laboratory, _ name: String, _ rounding: WeightRounding, _ activations: ActivationScales, _ calibration: CalibrationMethod = .minMax,
+        weights: WeightSymmetry = .symmetric
     ) throws {
         let configuration = QuantizationConfiguration(
-            format: try ModelCompression.WeightFormat(named: name), activations: activations, calibration: calibration, rounding: rounding, samples: 4096)
-        let kind = activations == .none ? "weight-only, \(rounding)" : "\(rounding), activations \(activations), \(calibration)"
+            format: try ModelCompression.WeightFormat(named: name), activations: activations, calibration: calibration, rounding: rounding, weights: weights,
+            samples: 4096)
+        let kind = activations == .none ? "weight-only, \(weights == .asymmetric ? "asymmetric, " : "")\(rounding)" : "\(rounding), activations \(activations), \(calibration)"
         try laboratory.row(name.hasSuffix("16") ? name : "\(name): \(kind)") { seed in
             let network = try laboratory.trained(seed: seed).network
             return try evaluate(Quantizer(configuration).quantize(network, data: laboratory.training), laboratory.test)

@@ -87,6 +87,13 @@ import Testing
             expectClose(deployed(data.inputs), network.predict(data.inputs), tolerance: 1e-4)
             #expect(deployed.layers.contains { $0 is SparseLinear })
         }
+        for values in SparseValues.allCases {
+            let network = try Small.mlp([8, 16, 8])
+            try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, granularity: .nOfM(keep: 2, of: 4))).prune()
+            let deployed = try network.deployedSparse(granularity: .nOfM(keep: 2, of: 4), values: values), x = try Small.inputs(9, 8)
+            #expect(deployed.layers.filter { $0 is NMSparseLinear }.count == 2)
+            expectClose(deployed(x), network.predict(x), tolerance: values == .int8 ? 0.05 : 1e-4)
+        }
         let network = try Small.mlp([8, 16, 8])
         try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, granularity: .blocks(rows: 4, columns: 4), scope: .layer)).prune()
         let deployed = try network.deployedSparse(granularity: .blocks(rows: 4, columns: 4))

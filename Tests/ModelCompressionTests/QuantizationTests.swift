@@ -262,6 +262,57 @@ import Testing
         }
     }
 
+    /// Every weight within a step (2 bits: ranges are searched), zero without error, and codes in their range: of weights mostly on one side.
+    @Test(arguments: ["w8a8", "w4a8-channel", "w3a8-channel", "w2a8-channel", "w4a8-tensor", "w4a8-g32", "w2a8-g64"])
+    func asymmetricWeightsSpanTheirRange(name: String) throws {
+        var generator = SeededGenerator(seed: 8)
+        let (n, k) = (7, 128), format = try WeightFormat(named: name)
+        let weight = Tensor(Matrix(rows: n, columns: k) { row, column in
+            let sign: Float = row == 3 ? -1 : 1, shift: Float = row == 6 ? 2 : -0.25
+            return column == 5 ? 0 : sign * Float(abs(generator.gaussian())) + shift + 0.5 * Float(column / 32)
+        })
+        let (matrix, zeroPoints) = try AsymmetricQuantizer.quantize(weight, layer: "fc", format: format, rounding: .nearest)
+        let layer = try WeightOnlyLinear(weight: matrix, zeroPoints: zeroPoints), dense = layer.denseWeight(), parts = matrix.unpacked()
+        let groups = max(1, parts.multipliers.count / n)
+        #expect(zeroPoints.count == n * groups)
+        #expect(parts.codes.allSatisfy { format.codes.contains(Int32($0)) })
+        for row in 0..<n {
+            for column in 0..<k {
+                let multiplier = parts.multipliers.isEmpty ? 1 : parts.multipliers[row * groups + column * groups / k]
+                let step = parts.scales[row] * Float(multiplier)
+                // Where the range was moved onto whole codes, a weight at its end may be clipped by half a step more.
+                if format.scheme!.bits > 2 { #expect(abs(dense[row, column] - weight[row, column]) <= 1.01 * step, "\(row) \(column)") }
+            }
+            #expect(dense[row, 5] == 0)
+        }
+        func squaredError(_ other: Matrix) -> Double {
+            (0..<n * k).reduce(0.0) { (sum: Double, place: Int) -> Double in
+                let rest = Double(weight.pointer[place] - other[place / k, place % k])
+                return sum + rest * rest
+            }
+        }
+        let symmetric = try WeightQuantizer.quantize(weight, layer: "fc", format: format, rounding: .nearest).dequantized()
+        let searched = try AsymmetricQuantizer.quantize(weight, layer: "fc", format: format, rounding: .searchedScale)
+        #expect(squaredError(dense) < (format.scheme!.bits > 2 ? 0.6 : 0.9) * squaredError(symmetric), "\(squaredError(dense)) \(squaredError(symmetric))")
+        let searchedError = squaredError(try WeightOnlyLinear(weight: searched.0, zeroPoints: searched.1).denseWeight())
+        #expect(searchedError <= 1.001 * squaredError(dense))
+    }
+
+    @Test(arguments: WeightRounding.allCases) func asymmetricWeightsKeepTheAccuracy(rounding: WeightRounding) throws {
+        let (network, train, test) = try trained(), before = try evaluate(network, test)
+        let configuration = QuantizationConfiguration(
+            format: .integer(.w4a8), activations: .none, rounding: rounding, weights: .asymmetric, correctsBias: true)
+        let deployed = try Quantizer(configuration).quantize(network, data: train)
+        #expect(deployed.layers.allSatisfy { ($0 as? WeightOnlyLinear)?.zeroPoints.isEmpty == false })
+        #expect(abs(try evaluate(deployed, test) - before) < 0.03)
+        #expect(throws: CompressionError.self) {
+            try Quantizer(QuantizationConfiguration(format: .integer(.w4a8), weights: .asymmetric)).quantize(network)
+        }
+        #expect(throws: CompressionError.self) {
+            try Quantizer(QuantizationConfiguration(format: .integer(.ternary), activations: .none, weights: .asymmetric)).quantize(network)
+        }
+    }
+
     @Test func wrongConfigurationsAreNamed() throws {
         let network = try TrainableNetwork.mlp([64, 20, 4]), data = try data()
         func expectError(_ configuration: QuantizationConfiguration, _ data: LabelledData? = nil) {

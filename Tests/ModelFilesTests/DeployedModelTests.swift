@@ -12,6 +12,9 @@ import Testing
         }
     }
 
+    /// Of 64 outputs with 2 groups each.
+    private let zeroPoints4: [Int8] = (0..<128).map { (place: Int) -> Int8 in Int8(place % 16 - 8) }
+
     private func everything() throws -> Sequential {
         func linear(_ n: Int, _ k: Int, bias: Bool = true) throws -> Linear {
             try Linear(weight: matrix(n, k, seed: UInt64(n * k)), bias: bias ? (0..<n).map { Float($0) / 7 - 1 } : nil)
@@ -26,6 +29,8 @@ import Testing
             QuantizedLinear(linear(64, 64), scheme: QuantizationScheme(named: "w4a8-g32")), ReLU(),
             QuantizedLinear(linear(64, 64), scheme: .w2a8), QuantizedLinear(linear(64, 64), scheme: .w1a8), HalfLinear(linear(64, 64), format: .bf16),
             WeightOnlyLinear(weight: QuantizedMatrix(matrix(64, 64, seed: 5), scheme: .ternary), bias: nil),
+            WeightOnlyLinear(
+                weight: QuantizedMatrix(matrix(64, 64, seed: 6), scheme: QuantizationScheme(named: "w4a8-g32")), zeroPoints: zeroPoints4),
             SparseLinear(linear(64, 64, bias: false), sparsity: 0.9), SparseLinear(linear(64, 64), sparsity: 0.5, shape: BlockShape(rows: 4, columns: 1), values: .int8),
             NMSparseLinear(linear(64, 64)), NMSparseLinear(linear(32, 64), sparsity: .fourOfEight, values: .int8), linear(10, 32),
         ])
@@ -50,6 +55,8 @@ import Testing
                     #expect(abs(a - b) <= 1e-4 * (1 + abs(a)), "\(a) \(b)")
                 }
             }
+            let zeroPoints = read.layers.compactMap { ($0 as? WeightOnlyLinear)?.zeroPoints }
+            #expect(zeroPoints == [[], zeroPoints4])
             for (a, b) in zip(network.layers, read.layers) {
                 guard let a = a as? QuantizedLinear, let b = b as? QuantizedLinear else { continue }
                 #expect((0..<a.outputs).allSatisfy { a.weight.codes(row: $0) == b.weight.codes(row: $0) } && a.inputQuantization == b.inputQuantization)

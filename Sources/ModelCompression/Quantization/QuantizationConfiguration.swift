@@ -23,6 +23,14 @@ public enum CalibrationMethod: Sendable, Hashable, Codable {
     case entropy
 }
 
+/// Whether zero is the code 0.
+public enum WeightSymmetry: String, Sendable, Hashable, Codable, CaseIterable {
+    case symmetric
+    /// A zero point for each scale, so that codes span the range from the least to the greatest weight. For weights alone, in 8, 4, 3 and 2 bits: integer
+    /// products have no zero points of weights.
+    case asymmetric
+}
+
 /// How weights get their codes.
 public enum WeightRounding: String, Sendable, Hashable, Codable, CaseIterable {
     /// To nearest, the largest magnitude onto the last code (with 2 bits and fewer the scale of least squared error).
@@ -42,6 +50,7 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
     public var activations: ActivationScales
     public var calibration: CalibrationMethod
     public var rounding: WeightRounding
+    public var weights: WeightSymmetry
     /// Folds batch normalization into the layer in front of it.
     public var foldsBatchNormalization: Bool
     /// Equal ranges for the channels of neighbouring layers before rounding (Nagel et al. 2019, arXiv:1906.04721).
@@ -53,11 +62,11 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
 
     public init(
         format: WeightFormat, layerFormats: [String: WeightFormat] = [:], activations: ActivationScales = .dynamic,
-        calibration: CalibrationMethod = .minMax, rounding: WeightRounding = .nearest, foldsBatchNormalization: Bool = true,
-        equalizesLayers: Bool = false, correctsBias: Bool = false, samples: Int = 1024
+        calibration: CalibrationMethod = .minMax, rounding: WeightRounding = .nearest, weights: WeightSymmetry = .symmetric,
+        foldsBatchNormalization: Bool = true, equalizesLayers: Bool = false, correctsBias: Bool = false, samples: Int = 1024
     ) {
         (self.format, self.layerFormats, self.activations, self.calibration) = (format, layerFormats, activations, calibration)
-        (self.rounding, self.foldsBatchNormalization) = (rounding, foldsBatchNormalization)
+        (self.rounding, self.weights, self.foldsBatchNormalization) = (rounding, weights, foldsBatchNormalization)
         (self.equalizesLayers, self.correctsBias, self.samples) = (equalizesLayers, correctsBias, samples)
     }
 
@@ -89,6 +98,11 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
             if case .group(let size) = scheme.granularity, layer.weight.value.columns % size != 0 {
                 throw .shapeMismatch(
                     what: "inputs of layer \(layer.name) in \(scheme)", expected: "a multiple of \(size)", found: "\(layer.weight.value.columns)")
+            }
+            if weights == .asymmetric, activations != .none || scheme.bits == 1 || scheme.isTernary {
+                throw .outOfRange(
+                    what: "asymmetric weights of layer \(layer.name)", allowed: "formats of 8, 4, 3 and 2 bits with activations \"none\"",
+                    found: "\(scheme), activations \"\(activations.rawValue)\"")
             }
             if scheme.activations == .sign, activations != .dynamic {
                 throw .outOfRange(what: "activations of \(scheme)", allowed: "dynamic", found: activations.rawValue)

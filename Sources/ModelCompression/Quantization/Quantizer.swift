@@ -50,21 +50,32 @@ public struct Quantizer: Sendable {
         _ layer: any WeightedLayer, _ linear: Linear, _ configuration: QuantizationConfiguration, _ statistics: InputStatistics
     ) throws -> any LinearLayer {
         let format = configuration.format(of: layer.name)
-        let weight = try WeightQuantizer.quantize(
-            layer.weight.value, layer: layer.name, format: format, rounding: configuration.rounding, hessian: statistics.hessians[layer.name])
-        var bias = linear.bias
-        if configuration.correctsBias, let means = statistics.means[layer.name] {
-            var corrections = [Float](repeating: 0, count: weight.rows)
-            weight.dequantized().withUnsafeBufferPointer {
-                ck_mean_differences_f32(layer.weight.value.pointer, $0.baseAddress!, weight.rows, weight.columns, means, &corrections)
-            }
-            bias = zip(bias ?? Array(repeating: 0, count: weight.rows), corrections).map(+)
+        let hessian = statistics.hessians[layer.name], means = statistics.means[layer.name]
+        if configuration.weights == .asymmetric {
+            let (weight, zeroPoints) = try AsymmetricQuantizer.quantize(
+                layer.weight.value, layer: layer.name, format: format, rounding: configuration.rounding, hessian: hessian)
+            let rounded = try WeightOnlyLinear(weight: weight, zeroPoints: zeroPoints, bias: linear.bias, activation: linear.activation)
+            let bias = correctedBias(linear.bias, layer.weight.value, rounded.denseWeight(), means)
+            return try WeightOnlyLinear(weight: weight, zeroPoints: zeroPoints, bias: bias, activation: linear.activation)
         }
+        let weight = try WeightQuantizer.quantize(
+            layer.weight.value, layer: layer.name, format: format, rounding: configuration.rounding, hessian: hessian)
+        let bias = correctedBias(linear.bias, layer.weight.value, weight.dequantized(), means)
         if configuration.activations == .none {
             return try WeightOnlyLinear(weight: weight, bias: bias, activation: linear.activation)
         }
         return try QuantizedLinear(
             weight: weight, bias: bias, activation: linear.activation, inputQuantization: statistics.inputs[layer.name] ?? .dynamic)
+    }
+
+    /// With what rounding takes from the mean output; `means` of the inputs, nil where the bias is to stay.
+    private static func correctedBias(_ bias: [Float]?, _ weight: Tensor, _ rounded: Matrix, _ means: [Double]?) -> [Float]? {
+        guard let means else { return bias }
+        var corrections = [Float](repeating: 0, count: weight.rows)
+        rounded.withUnsafeBufferPointer {
+            ck_mean_differences_f32(weight.pointer, $0.baseAddress!, weight.rows, weight.columns, means, &corrections)
+        }
+        return zip(bias ?? Array(repeating: 0, count: weight.rows), corrections).map(+)
     }
 }
 

@@ -65,7 +65,7 @@ internal enum WeightQuantizer {
         return ck_search_scale_f32(weights, count, format.codes.lowerBound, format.codes.upperBound)
     }
 
-    private static func choleskyOfInverse(_ hessian: [Double], columns: Int, layer: String) throws(CompressionError) -> [Float] {
+    internal static func choleskyOfInverse(_ hessian: [Double], columns: Int, layer: String) throws(CompressionError) -> [Float] {
         var inverse = hessian
         // 1 % of the mean diagonal, as the article; inputs that are always 0 then have no say.
         let mean = (0..<columns).reduce(0) { $0 + hessian[$1 * columns + $1] } / Double(columns), damping = mean > 0 ? 0.01 * mean : 1

@@ -220,7 +220,7 @@ public struct RecipeQuantization: Sendable, Hashable, Codable {
     }
 
     private static let names = [
-        "format", "layerFormats", "activations", "calibration", "rounding", "foldsBatchNormalization", "equalizesLayers", "correctsBias", "samples", "training",
+        "format", "layerFormats", "activations", "calibration", "rounding", "weights", "foldsBatchNormalization", "equalizesLayers", "correctsBias", "samples", "training",
         "calibrationShare",
     ]
 
@@ -244,7 +244,7 @@ public struct RecipeQuantization: Sendable, Hashable, Codable {
         configuration = QuantizationConfiguration(
             format: try fields.required("format"), layerFormats: try fields.value("layerFormats", or: [:]),
             activations: try fields.value("activations", or: other.activations), calibration: calibration,
-            rounding: try fields.value("rounding", or: other.rounding),
+            rounding: try fields.value("rounding", or: other.rounding), weights: try fields.value("weights", or: other.weights),
             foldsBatchNormalization: try fields.value("foldsBatchNormalization", or: other.foldsBatchNormalization),
             equalizesLayers: try fields.value("equalizesLayers", or: other.equalizesLayers),
             correctsBias: try fields.value("correctsBias", or: other.correctsBias), samples: try fields.value("samples", or: other.samples))
@@ -265,6 +265,7 @@ public struct RecipeQuantization: Sendable, Hashable, Codable {
         try put("calibration", Self.calibrations(share: share).first { $0.1 == configuration.calibration }!.0)
         if let share { try put("calibrationShare", share) }
         try put("rounding", configuration.rounding)
+        try put("weights", configuration.weights)
         try put("foldsBatchNormalization", configuration.foldsBatchNormalization)
         try put("equalizesLayers", configuration.equalizesLayers)
         try put("correctsBias", configuration.correctsBias)

@@ -88,7 +88,7 @@ extension LinearLayer {
     internal var form: String {
         switch self {
         case let layer as QuantizedLinear: layer.weight.scheme.description
-        case let layer as WeightOnlyLinear: layer.weight.scheme.description + ", weight-only"
+        case let layer as WeightOnlyLinear: layer.weight.scheme.description + (layer.zeroPoints.isEmpty ? ", weight-only" : ", weight-only, zero points")
         case let layer as HalfLinear: layer.weight.format.rawValue
         case let layer as SparseLinear: "sparse \(layer.weight.shape) \(layer.weight.values.rawValue)"
         case let layer as NMSparseLinear: "sparse \(layer.weight.sparsity) \(layer.weight.values.rawValue)"

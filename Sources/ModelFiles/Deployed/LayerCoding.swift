@@ -47,7 +47,7 @@ internal enum LayerCoding {
             if case .fixed(let scale, let zeroPoint) = layer.inputQuantization { (description.inputScale, description.inputZeroPoint) = (scale, zeroPoint) }
             return (description, quantized(layer.weight) + [bias])
         case let layer as WeightOnlyLinear:
-            return (LayerDescription(.weightOnly, layer, format: layer.weight.scheme.description), quantized(layer.weight) + [bias])
+            return (LayerDescription(.weightOnly, layer, format: layer.weight.scheme.description), quantized(layer.weight) + [("zeroPoints", layer.zeroPoints.map { UInt8(bitPattern: $0) }), bias])
         case let layer as SparseLinear:
             var description = LayerDescription(.sparse, layer, format: layer.weight.shape.description)
             description.values = layer.weight.values.rawValue
@@ -146,7 +146,10 @@ extension LayerCoding {
         let matrix = try QuantizedMatrix(
             rows: n, columns: k, scheme: scheme, codes: CodePacking.unpack(packed, bits: scheme.bits, count: n * k),
             multipliers: contents("multipliers").map { Int8(bitPattern: $0) }, scales: floats(contents("scales")))
-        if description.kind == .weightOnly { return try WeightOnlyLinear(weight: matrix, bias: bias, activation: activation) }
+        if description.kind == .weightOnly {
+            let zeroPoints = try contents("zeroPoints").map { Int8(bitPattern: $0) }
+            return try WeightOnlyLinear(weight: matrix, zeroPoints: zeroPoints, bias: bias, activation: activation)
+        }
         let input = description.inputScale.map { ActivationQuantization.fixed(scale: $0, zeroPoint: description.inputZeroPoint ?? 0) } ?? .dynamic
         return try QuantizedLinear(weight: matrix, bias: bias, activation: activation, inputQuantization: input)
     }

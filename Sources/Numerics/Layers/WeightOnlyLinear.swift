@@ -2,23 +2,46 @@ internal import CBLAS
 internal import CKernels
 
 /// A linear layer whose weights are stored as integers and whose activations stay float32: weights are widened 64 outputs at a time and
-/// multiplied by the system's BLAS. It saves bytes, not time.
+/// multiplied by the system's BLAS. It saves bytes, not time. Codes may have zero points: w = scale · multiplier · (code − zero point).
 public struct WeightOnlyLinear: LinearLayer {
     /// W [outputs, inputs], packed. How its scheme quantizes activations does not matter here.
     public let weight: QuantizedMatrix
+    /// [N, groups of an output], or none where all are 0.
+    public let zeroPoints: [Int8]
     public let bias: [Float]?
     public var activation: Activation
     private static let outputsAtOnce = 64
 
     public var inputs: Int { weight.columns }
     public var outputs: Int { weight.rows }
-    public var byteCount: Int { weight.byteCount + biasByteCount }
-    public func denseWeight() -> Matrix { weight.dequantized() }
+    public var byteCount: Int { weight.byteCount + zeroPoints.count + biasByteCount }
 
-    /// - Throws: `NumericsError.shapeMismatch` unless the bias has one number for each output.
-    public init(weight: QuantizedMatrix, bias: [Float]? = nil, activation: Activation = .none) throws(NumericsError) {
+    public func denseWeight() -> Matrix {
+        Matrix(rows: outputs, columns: inputs) { destination in
+            if let start = destination.baseAddress { weight.dequantize(rows: 0..<outputs, into: start, zeroPoints: zeroPoints) }
+        }
+    }
+
+    /// - Throws: `NumericsError.shapeMismatch` unless the bias has one number for each output and there are no zero points or one for each output and
+    ///   group; `.outOfRange` for a zero point that is no code, and for zero points of ternary and 1-bit weights.
+    public init(
+        weight: QuantizedMatrix, zeroPoints: [Int8] = [], bias: [Float]? = nil, activation: Activation = .none
+    ) throws(NumericsError) {
         try checkBias(bias, outputs: weight.rows)
-        (self.weight, self.bias, self.activation) = (weight, bias, activation)
+        let scheme = weight.scheme, groups = scheme.group == 0 ? 1 : weight.columns / scheme.group
+        if !zeroPoints.isEmpty {
+            guard zeroPoints.count == weight.rows * groups else {
+                throw .shapeMismatch(what: "zero points of weights", expected: "\(weight.rows * groups)", found: "\(zeroPoints.count)")
+            }
+            guard scheme.bits > 1, !scheme.isTernary else {
+                throw .outOfRange(what: "format of weights with zero points", allowed: "8, 4 or 2 bits", found: scheme.description)
+            }
+            if let wrong = zeroPoints.first(where: { !scheme.codeRange.contains($0) }) {
+                let range = scheme.codeRange
+                throw .outOfRange(what: "zero point of weights", allowed: "\(range.lowerBound)…\(range.upperBound)", found: "\(wrong)")
+            }
+        }
+        (self.weight, self.zeroPoints, self.bias, self.activation) = (weight, zeroPoints, bias, activation)
     }
 
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
@@ -31,7 +54,7 @@ public struct WeightOnlyLinear: LinearLayer {
             input.withUnsafeBufferPointer { x in
                 for first in stride(from: 0, to: outputs, by: block) {
                     let count = min(block, outputs - first)
-                    weight.dequantize(rows: first..<first + count, into: wide)
+                    weight.dequantize(rows: first..<first + count, into: wide, zeroPoints: zeroPoints)
                     cblas_sgemm(
                         CblasRowMajor, CblasNoTrans, CblasTrans, Int32(m), Int32(count), Int32(k), 1, x.baseAddress!, Int32(k), wide, Int32(k), 0,
                         y.baseAddress! + first, Int32(outputs))

@@ -144,8 +144,8 @@ public struct QuantizedMatrix: Sendable {
         }
     }
 
-    /// The weights of some outputs, [range, K].
-    internal func dequantize(rows range: Range<Int>, into destination: UnsafeMutablePointer<Float>) {
+    /// The weights of some outputs, [range, K], less the zero points [N, groups] where there are any.
+    internal func dequantize(rows range: Range<Int>, into destination: UnsafeMutablePointer<Float>, zeroPoints: [Int8] = []) {
         let groups = scheme.group == 0 ? 1 : columns / scheme.group, length = columns / groups
         let codes = AlignedBuffer<Int8>(unfilledCount: columns)
         let multipliers = AlignedBuffer<Int8>(unfilledCount: groups)
@@ -156,7 +156,8 @@ public struct QuantizedMatrix: Sendable {
                 ck_gemm_unpack_row(Int32(scheme.bits), weights, n, codes.baseAddress, multipliers.baseAddress)
                 for group in 0..<groups {
                     let scale = storage.scales.baseAddress[n] * Float(multipliers.baseAddress[group])
-                    ck_active_kernels().pointee.dequantize_f32_s8(codes.baseAddress + group * length, length, scale, 0, next)
+                    let zero = zeroPoints.isEmpty ? 0 : Int32(zeroPoints[n * groups + group])
+                    ck_active_kernels().pointee.dequantize_f32_s8(codes.baseAddress + group * length, length, scale, zero, next)
                     next += length
                 }
             }
