@@ -41,6 +41,39 @@ import Testing
         #expect(accuracy > 0.85)
     }
 
+    /// With batch normalization between the layers, left as a layer or folded before: predictions are those of training on the whole test set, and a
+    /// `Quantizer` converts what was trained instead of quantizing anew.
+    @Test(arguments: [false, true]) func batchNormalizationBetweenTheLayers(isFolded: Bool) throws {
+        var generator = SeededGenerator(seed: 9)
+        var network = try TrainableNetwork(
+            inputShape: SampleShape(height: 8, width: 8, channels: 1),
+            layers: [
+                FlattenLayer("flatten"), DenseLayer("fc1", inputs: 64, outputs: 40, generator: &generator), BatchNormLayer("norm", channels: 40),
+                ReLULayer("relu"), DenseLayer("fc2", inputs: 40, outputs: 10, generator: &generator),
+            ])
+        let (train, test) = (try LabelledData.digits(.training), try LabelledData.digits(.test))
+        func fit(epochs: Int) throws {
+            _ = try Trainer(network, data: train, configuration: TrainerConfiguration(epochs: epochs, batchSize: 50, learningRate: 5e-3)).run()
+        }
+        try fit(epochs: 4)
+        if isFolded { network = try network.foldingBatchNormalization() }
+        let configuration = QuantizationConfiguration(format: .integer(.w4a8))
+        try network.prepareQuantizationAwareTraining(configuration)
+        try fit(epochs: 3)
+        let deployed = try network.deployedQuantized(), simulated = network.predict(test.inputs), found = deployed(test.inputs)
+        let again = try Quantizer(configuration).quantize(network, data: train)(test.inputs)
+        for row in 0..<test.count {
+            func best(_ outputs: Matrix) -> Int { (0..<10).max { outputs[row, $0] < outputs[row, $1] }! }
+            #expect(best(simulated) == best(found))
+            for column in 0..<10 {
+                #expect(again[row, column].bitPattern == found[row, column].bitPattern)
+                if isFolded { #expect(simulated[row, column].bitPattern == found[row, column].bitPattern) }
+            }
+        }
+        #expect(try evaluate(deployed, test) > 0.88)
+        #expect(deployed.layers.contains { $0 is ScaleShift } == !isFolded)
+    }
+
     /// Sums beyond 2²⁴ take the way through int32: all weights 127, all activations 255.
     @Test func sumsBeyondFloatPrecisionAreExact() throws {
         let (k, n) = (1500, 3)
