@@ -122,6 +122,45 @@ import Testing
         }
     }
 
+    /// The gradient of a static input scale by its formula, with and without a gradient for a layer in front; zero points stay, scales move.
+    @Test func inputScalesAreLearned() throws {
+        var generator = SeededGenerator(seed: 16)
+        let (m, k, n) = (6, 11, 4), zero = 100, scale = 0.01
+        let weight = Parameter(name: "w", value: generator.tensor(n, k), decays: true), x = generator.tensor(m, k), dy = generator.tensor(m, n)
+        let product = try QuantizedTrainingProduct(
+            layer: "fc", weight: weight, format: .integer(.w8a8), inputQuantization: .fixed(scale: Float(scale), zeroPoint: zero))
+        let y = Tensor(rows: m, columns: n), dx = Tensor(rows: m, columns: k)
+        product.forward(x, weight: weight, bias: nil, output: y, context: TrainingContext())
+        product.backward(dy, input: x, weight: weight, bias: nil, inputGradient: dx, context: TrainingContext())
+        let fakeWeight = try product.deployed(DenseLayer("fc", weight: weight, bias: nil), Linear(weight: weight.value.matrix)).denseWeight()
+        var expected = 0.0
+        for row in 0..<m {
+            for column in 0..<k {
+                let upstream = (0..<n).reduce(0.0) { $0 + Double(dy[row, $1]) * Double(fakeWeight[$1, column]) }
+                let v = Double(x[row, column]) / scale, code = max(Double(-zero), min(Double(255 - zero), v.rounded(.toNearestOrEven)))
+                let isInside = v > Double(-zero) - 0.5 && v < Double(255 - zero) + 0.5
+                #expect(abs(Double(dx[row, column]) - (isInside ? upstream : 0)) < 1e-4)
+                expected += upstream * (isInside ? code - v : code) * scale
+            }
+        }
+        let found = try #require(product.logInputScale).gradient.pointer[0]
+        #expect(abs(Double(found) - expected / (Double(k) * 255).squareRoot()) < 1e-4)
+        product.backward(dy, input: x, weight: weight, bias: nil, inputGradient: nil, context: TrainingContext())
+        #expect(product.logInputScale?.gradient.pointer[0] == found)
+
+        let train = try LabelledData.digits(.training), network = try TrainableNetwork.mlp([64, 20, 10], seed: 2)
+        try network.prepareQuantizationAwareTraining(QuantizationConfiguration(format: .integer(.w4a8), activations: .static), data: train)
+        let products = network.weightedLayers.compactMap { $0.product as? QuantizedTrainingProduct }, before = products.map(\.inputQuantization)
+        _ = try Trainer(network, data: train, configuration: TrainerConfiguration(epochs: 2, batchSize: 50, learningRate: 2e-3)).run()
+        for (product, before) in zip(products, before) {
+            guard case (.fixed(let old, let oldZero), .fixed(let new, let newZero)) = (before, product.inputQuantization) else {
+                Issue.record("dynamic")
+                continue
+            }
+            #expect(old != new && abs(new / old - 1) < 0.5 && oldZero == newZero)
+        }
+    }
+
     // By the documented rule of dynamic activations.
     private func fakeInput(_ x: Tensor, _ row: Int, _ column: Int) -> Double {
         let values = (0..<x.columns).map { x[row, $0] }, low = min(values.min()!, 0), high = max(values.max()!, 0)

@@ -5,19 +5,27 @@ internal import Foundation
 public import CompactNumerics
 
 /// The product of quantization-aware training (Jacob et al. 2018, arXiv:1712.05877): it multiplies the integers that the deployed layer will
-/// multiply, with its bits, and passes gradients straight through rounding. Scales of weights are learned (LSQ; Esser et al. 2020,
-/// arXiv:1902.08153) in the logarithm (TQT; Jain et al. 2020, arXiv:1903.08066), so that they stay positive and steps are relative.
+/// multiply, with its bits, and passes gradients straight through rounding. Scales of weights and static ones of inputs are learned (LSQ; Esser
+/// et al. 2020, arXiv:1902.08153) in the logarithm (TQT; Jain et al. 2020, arXiv:1903.08066), so that they stay positive and steps are relative.
 ///
 /// Integer sums are exact: codes are multiplied by float32 BLAS in pieces of K whose sums stay below 2²⁴, and added as int32.
 public final class QuantizedTrainingProduct: LinearProduct {
     public let format: WeightFormat
-    public let inputQuantization: ActivationQuantization
     /// log of the scales, [1, N] or, one for the whole matrix, [1, 1].
     public let logScales: Parameter
-    public var parameters: [Parameter] { [logScales] }
+    /// log of the scale of static inputs, [1, 1]; nil for dynamic ones. Its zero point stays.
+    public let logInputScale: Parameter?
+    private let inputZeroPoint: Int
+    public var parameters: [Parameter] { [logScales] + (logInputScale.map { [$0] } ?? []) }
+
+    /// How the layer quantizes its inputs at present.
+    public var inputQuantization: ActivationQuantization {
+        logInputScale.map { .fixed(scale: exp($0.value.pointer[0]), zeroPoint: inputZeroPoint) } ?? .dynamic
+    }
 
     private let scheme: QuantizationScheme
     private let codes = Tensor(), fakeWeight = Tensor(), inputCodes = Tensor(), fakeInput = Tensor(), partial = Tensor()
+    private let ownInputGradient = Tensor()
     private var inputBytes: [UInt8] = [], inputScales: [Float] = [], inputZeros: [Int32] = [], totals: [Int32] = []
     private var scales: [Float] = []
 
@@ -36,7 +44,14 @@ public final class QuantizedTrainingProduct: LinearProduct {
         guard !format.isBinary || weight.mask == nil else {
             throw .outOfRange(what: "weights of layer \(layer) in \(format)", allowed: "none pruned, since signs have no 0", found: "a mask")
         }
-        (self.format, self.inputQuantization, self.scheme) = (format, inputQuantization, scheme)
+        (self.format, self.scheme) = (format, scheme)
+        if case .fixed(let scale, let zeroPoint) = inputQuantization {
+            let value = Tensor(rows: 1, columns: 1)
+            value.pointer[0] = log(scale)
+            (logInputScale, inputZeroPoint) = (Parameter(name: layer + ".log_input_scale", value: value, decays: false), zeroPoint)
+        } else {
+            (logInputScale, inputZeroPoint) = (nil, 0)
+        }
         let (rows, columns) = (weight.value.rows, weight.value.columns), isShared = scheme.granularity == .tensor
         let value = Tensor(rows: 1, columns: isShared ? 1 : rows)
         for index in 0..<value.columns {
@@ -48,7 +63,8 @@ public final class QuantizedTrainingProduct: LinearProduct {
     }
 
     private init(copying other: QuantizedTrainingProduct) {
-        (format, inputQuantization, scheme, logScales) = (other.format, other.inputQuantization, other.scheme, other.logScales.copy())
+        (format, scheme, logScales) = (other.format, other.scheme, other.logScales.copy())
+        (logInputScale, inputZeroPoint) = (other.logInputScale?.copy(), other.inputZeroPoint)
     }
 
     public func copy() -> any LinearProduct { QuantizedTrainingProduct(copying: self) }
@@ -146,15 +162,17 @@ public final class QuantizedTrainingProduct: LinearProduct {
                 weight.gradient.pointer + at)
             logScales.gradient.pointer[isShared ? 0 : row] += Float(sum) * scales[row] * factor
         }
-        guard let inputGradient else { return }
-        FloatProduct.inputGradient(outputGradient, fakeWeight, into: inputGradient, context.parallelism)
-        if case .fixed(let scale, let zeroPoint) = inputQuantization {
-            let highest: Int32 = scheme.activations == .uint7 ? 127 : 255
-            // Straight through inside the range, nothing outside; the sum for a scale is not used.
-            _ = ck_lsq_gradient_f32(
-                input.pointer, inputCodes.pointer, input.count, 1 / scale, Float(-zeroPoint) - 0.5, Float(Int(highest) - zeroPoint) + 0.5,
-                inputGradient.pointer, inputGradient.pointer)
-        }
+        if inputGradient == nil && logInputScale == nil { return }
+        let gradient = inputGradient ?? ownInputGradient  // the first layer has no other use for it than its scale
+        gradient.reshape(rows: input.rows, columns: input.columns)
+        FloatProduct.inputGradient(outputGradient, fakeWeight, into: gradient, context.parallelism)
+        guard let logInputScale, case .fixed(let scale, let zeroPoint) = inputQuantization else { return }
+        let highest = scheme.activations == .uint7 ? 127 : 255
+        // Straight through inside the range, nothing outside. Half a step beyond the ends still rounds to a code.
+        let sum = ck_lsq_gradient_f32(
+            input.pointer, inputCodes.pointer, input.count, 1 / scale, Float(-zeroPoint) - 0.5, Float(highest - zeroPoint) + 0.5, gradient.pointer,
+            gradient.pointer)
+        logInputScale.gradient.pointer[0] = Float(sum) * scale / (Float(input.columns) * Float(highest)).squareRoot()
     }
 
     // MARK: - Deployment
