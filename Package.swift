@@ -11,12 +11,13 @@ let warningsAreErrors = !isVersionedDependency && Context.environment["WARNINGS_
 let kernelSettings: [CSetting] =
     isVersionedDependency ? [] : [.unsafeFlags(["-O3"] + (warningsAreErrors ? ["-Wall", "-Wextra", "-Werror"] : []))]
 
-let swiftSettings: [SwiftSetting] = (warningsAreErrors ? [.treatAllWarnings(as: .error)] : []) + [
-    .swiftLanguageMode(.v6),
-    .enableExperimentalFeature("Lifetimes"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("ExistentialAny"),
-]
+let swiftSettings: [SwiftSetting] =
+    (warningsAreErrors ? [.treatAllWarnings(as: .error)] : []) + [
+        .swiftLanguageMode(.v6),
+        .enableExperimentalFeature("Lifetimes"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("ExistentialAny"),
+    ]
 
 // Consumers of a versioned release resolve no further package: argument-parser serves only the executable.
 let benchmarkDependencies: [Package.Dependency] =

@@ -22,9 +22,12 @@ struct Peaks {
         func operations(_ name: String, _ loop: @escaping @Sendable (Int) -> Double) -> Double {
             progress?.show(name)
             let count = 4_000_000  // some ten milliseconds: waking a second thread may take one
-            let seconds = medianSeconds([TimedCall(name: name) {
-                parallelism.forEachThread { _ in _ = loop(count) }
-            }], seconds: 0.1)[0]
+            let seconds = medianSeconds(
+                [
+                    TimedCall(name: name) {
+                        parallelism.forEachThread { _ in _ = loop(count) }
+                    }
+                ], seconds: 0.1)[0]
             return loop(count) * Double(parallelism.threads) / seconds
         }
         float32 = operations("float32 peak", peak_float32_operations)
@@ -45,11 +48,14 @@ struct Peaks {
             nonisolated(unsafe) let start = UnsafeRawPointer(memory.baseAddress!)
             // Each thread reads its share, as threads that split a matrix do.
             let share = bytes / parallelism.threads / 512 * 512, passes = max(1, (1 << 20) / bytes)
-            let seconds = medianSeconds([TimedCall(name: "read") {
-                parallelism.forEachThread { thread in
-                    for _ in 0..<passes { _ = peak_read_bytes(start + thread * share, share) }
-                }
-            }], seconds: 0.1)[0]
+            let seconds = medianSeconds(
+                [
+                    TimedCall(name: "read") {
+                        parallelism.forEachThread { thread in
+                            for _ in 0..<passes { _ = peak_read_bytes(start + thread * share, share) }
+                        }
+                    }
+                ], seconds: 0.1)[0]
             return Double(share * parallelism.threads * passes) / seconds
         }
     }

@@ -10,7 +10,9 @@ struct Benchmarks: ParsableCommand {
             Without a subcommand: a tour of all of them, about two minutes.
             CK_ISA=portable|avx2|… in the environment forces an instruction set.
             """,
-        subcommands: [Tour.self, Gemm.self, Sparse.self, Round.self, Model.self, Roofline.self, Scaling.self, Training.self, Compress.self, Study.self],
+        subcommands: [
+            Tour.self, Gemm.self, Sparse.self, Round.self, Model.self, Roofline.self, Scaling.self, Training.self, Compress.self, Study.self,
+        ],
         defaultSubcommand: Tour.self)
 }
 

@@ -33,9 +33,10 @@ struct ModelOptions: ParsableArguments {
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Shares of zeros of the pruned formats.", valueName: "share"))
     var sparsity = [0.8, 0.9]
 
-    @Option(help: ArgumentHelp(
-        "Activations to measure errors on: a safetensors file with a tensor [M, K] under the name of each weight; others are random.",
-        valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Activations to measure errors on: a safetensors file with a tensor [M, K] under the name of each weight; others are random.",
+            valueName: "file"))
     var activations: String?
 
     func check() throws {

@@ -115,7 +115,8 @@ final class SparseStudy {
                 try format.layer(linear, sparsity: sparsity, rows: shape.m), format, x: x, transposed: transposed, shared.parallelism)
         }
         let dense = LayerRun(linear, x, shared.parallelism)
-        let calls = [TimedCall(name: "float32", body: dense.callAsFunction)]
+        let calls =
+            [TimedCall(name: "float32", body: dense.callAsFunction)]
             + zip(formats, runs).map { TimedCall(name: $0.name, body: $1.callAsFunction) }
         let seconds = medianSeconds(calls, seconds: shared.seconds, threads: shared.threads, progress: progress)
         progress.clear()

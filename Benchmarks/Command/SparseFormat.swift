@@ -10,7 +10,8 @@ struct SparseFormat: Hashable {
     /// Activations and outputs as [M, K] and [M, N], transposes counted; otherwise feature-major, [K, M] and [N, M].
     let isRowMajor: Bool
 
-    static let defaults = ["csr", "4x1", "8x1", "1x4", "4x4", "16x16", "csr-w8a8", "4x1-w8a8", "1x4-w8a8", "csr-rowmajor", "4x1-rowmajor"]
+    static let defaults =
+        ["csr", "4x1", "8x1", "1x4", "4x4", "16x16", "csr-w8a8", "4x1-w8a8", "1x4-w8a8", "csr-rowmajor", "4x1-rowmajor"]
         + NMSparsity.all.flatMap { [$0.description, "\($0)-w8a8"] }
 
     init(shape: BlockShape, nOfM: NMSparsity? = nil, values: SparseValues, isRowMajor: Bool) {

@@ -21,7 +21,8 @@ struct BitsStudy: ParsableCommand {
             for rounding in [WeightRounding.nearest, .gptq] { try round(laboratory, name, rounding, .none, weights: .asymmetric) }
         }
         for (activations, calibration) in [
-            (ActivationScales.dynamic, CalibrationMethod.minMax), (.static, .minMax), (.static, .percentile()), (.static, .meanSquaredError), (.static, .entropy),
+            (ActivationScales.dynamic, CalibrationMethod.minMax), (.static, .minMax), (.static, .percentile()), (.static, .meanSquaredError),
+            (.static, .entropy),
         ] { try round(laboratory, "w8a8", .nearest, activations, calibration) }
         try round(laboratory, "w4a8-channel", .gptq, .static)
         for name in ["w8a8", "w4a8-channel", "w3a8-channel", "w2a8-channel", "ternary-channel", "w1a8-channel"] { try train(laboratory, name) }
@@ -30,13 +31,17 @@ struct BitsStudy: ParsableCommand {
     }
 
     private func round(
-        _ laboratory: Laboratory, _ name: String, _ rounding: WeightRounding, _ activations: ActivationScales, _ calibration: CalibrationMethod = .minMax,
+        _ laboratory: Laboratory, _ name: String, _ rounding: WeightRounding, _ activations: ActivationScales,
+        _ calibration: CalibrationMethod = .minMax,
         weights: WeightSymmetry = .symmetric
     ) throws {
         let configuration = QuantizationConfiguration(
-            format: try ModelCompression.WeightFormat(named: name), activations: activations, calibration: calibration, rounding: rounding, weights: weights,
+            format: try ModelCompression.WeightFormat(named: name), activations: activations, calibration: calibration, rounding: rounding,
+            weights: weights,
             samples: 4096)
-        let kind = activations == .none ? "weight-only, \(weights == .asymmetric ? "asymmetric, " : "")\(rounding)" : "\(rounding), activations \(activations), \(calibration)"
+        let kind =
+            activations == .none
+            ? "weight-only, \(weights == .asymmetric ? "asymmetric, " : "")\(rounding)" : "\(rounding), activations \(activations), \(calibration)"
         try laboratory.row(name.hasSuffix("16") ? name : "\(name): \(kind)") { seed in
             let network = try laboratory.trained(seed: seed).network
             return try evaluate(Quantizer(configuration).quantize(network, data: laboratory.training), laboratory.test)

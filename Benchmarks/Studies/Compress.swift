@@ -59,7 +59,8 @@ struct Compress: ParsableCommand {
             test: test.standardized(standardization), threads: threads, directory: state)
         let progress = Progress(recipe.name)
         let report = try run.run { status in
-            let detail = status.training.map { "epoch \($0.epoch + 1) of \($0.epochs), loss \(fixed($0.loss, 3)), \(Int($0.secondsRemaining)) s left" } ?? ""
+            let detail =
+                status.training.map { "epoch \($0.epoch + 1) of \($0.epochs), loss \(fixed($0.loss, 3)), \(Int($0.secondsRemaining)) s left" } ?? ""
             progress.show("step \(status.step + 1) of \(status.steps), \(status.name) \(detail)")
         }
         progress.clear()

@@ -44,7 +44,11 @@ enum CompressionPage {
         for latency in report.latencies {
             rows.append(("time, batch \(latency.batch)", latency.p50After / latency.p50Before, fixed(1000 * latency.p50After, 1) + " µs"))
         }
-        rows.append(("energy (modelled)", report.modelledMicrojoulesAfter / report.modelledMicrojoulesBefore, fixed(report.modelledMicrojoulesAfter, 1) + " µJ"))
+        rows.append(
+            (
+                "energy (modelled)", report.modelledMicrojoulesAfter / report.modelledMicrojoulesBefore,
+                fixed(report.modelledMicrojoulesAfter, 1) + " µJ"
+            ))
         let lines = rows.enumerated().map { index, row in
             let y = 30 * index, width = 430 * min(1, row.1)
             return """

@@ -50,7 +50,8 @@ struct DistillationStudy: ParsableCommand {
             try student.row("student \(widths.map(String.init).joined(separator: "-")) alone", nil)
             for temperature in temperatures {
                 for weight in weights {
-                    try student.row("T = \(temperature), soft targets \(weight)", DistillationConfiguration(temperature: temperature, softWeight: weight))
+                    try student.row(
+                        "T = \(temperature), soft targets \(weight)", DistillationConfiguration(temperature: temperature, softWeight: weight))
                 }
             }
             let best = DistillationConfiguration(temperature: 2, softWeight: 0.9)
@@ -67,7 +68,8 @@ struct DistillationStudy: ParsableCommand {
                 for weight in weights {
                     let configuration = DistillationConfiguration(temperature: temperature, softWeight: weight)
                     try student.row("2-bit student, T = \(temperature), soft targets \(weight)", configuration, isQuantized: true)
-                    try student.row("2-bit student, three teachers, T = \(temperature), soft targets \(weight)", configuration, teachers: 3, isQuantized: true)
+                    try student.row(
+                        "2-bit student, three teachers, T = \(temperature), soft targets \(weight)", configuration, teachers: 3, isQuantized: true)
                 }
             }
         }

@@ -26,13 +26,16 @@ struct PruningStudy: ParsableCommand {
         if part != .convolutions { try laboratory.row("dense") { try evaluate(laboratory.trained(seed: $0).network, laboratory.test) } }
         if includes(.best) {
             for ratio in ratios {
-                try Self.prune(laboratory, "\(name(ratio)) magnitude, global, cubic", PruningConfiguration(ratio: ratio, schedule: Self.gradual), epochs: 2)
+                try Self.prune(
+                    laboratory, "\(name(ratio)) magnitude, global, cubic", PruningConfiguration(ratio: ratio, schedule: Self.gradual), epochs: 2)
             }
         }
         if includes(.scores) { for ratio in ratios { try compareScores(laboratory, ratio) } }
         if includes(.dense) { for ratio in ratios { try compareDense(laboratory, ratio) } }
         if includes(.convolutions) {
-            guard !laboratory.isSmall || part == .all else { throw BenchmarkError("--part convolutions: expected images of 28×28, found \(options.data)") }
+            guard !laboratory.isSmall || part == .all else {
+                throw BenchmarkError("--part convolutions: expected images of 28×28, found \(options.data)")
+            }
             if !laboratory.isSmall { try structured(laboratory) }
         }
         try laboratory.finish()
@@ -70,14 +73,23 @@ struct PruningStudy: ParsableCommand {
         try prune(laboratory, "\(label) magnitude, global, iterative in 3 rounds", with { $0.schedule = .iterative(rounds: 3) }, 3, 3, "dense", nil)
         try prune(laboratory, "\(label) magnitude, rewound to epoch 1", with { $0.start = .rewound(epoch: 0) }, 2, 1, "dense", nil)
         try prune(laboratory, "\(label) magnitude, re-initialized", with { $0.start = .reinitialized(seed: 77) }, 2, 1, "dense", nil)
-        try prune(laboratory, "\(label) random", with { $0.score = .random(seed: 5); $0.scope = .layer }, 1, 1, "dense", nil)
+        try prune(
+            laboratory, "\(label) random",
+            with {
+                $0.score = .random(seed: 5); $0.scope = .layer
+            }, 1, 1, "dense", nil)
         for (text, score) in [
-            ("gradient × weight (SNIP)", PruningScore.gradientTimesWeight), ("Taylor", .taylor), ("activation × weight (Wanda)", .activationTimesWeight),
+            ("gradient × weight (SNIP)", PruningScore.gradientTimesWeight), ("Taylor", .taylor),
+            ("activation × weight (Wanda)", .activationTimesWeight),
             ("second order, diagonal (OBD)", .secondOrderDiagonal), ("second order, corrected (OBS)", .secondOrderCorrected),
         ] {
             // Wanda compares the weights of an output, OBS those of a layer: their scores have the units of its outputs.
             let scope: PruningScope = score == .activationTimesWeight ? .output : score == .secondOrderCorrected ? .layer : .global
-            try prune(laboratory, "\(label) \(text)", with { $0.score = score; $0.scope = scope }, 1, 1, "dense", nil)
+            try prune(
+                laboratory, "\(label) \(text)",
+                with {
+                    $0.score = score; $0.scope = scope
+                }, 1, 1, "dense", nil)
         }
     }
 

@@ -185,7 +185,8 @@ static int quad_is_split(const strip_view *v, size_t q) {
 }
 
 // Quads of each strip, split ones counted twice, into counts; returns the largest.
-static uint32_t count_quads(const slicer *s, size_t block_rows, size_t block_columns, const uint32_t *offsets, const int8_t *codes, ck_sparse_sizes *sizes) {
+static uint32_t count_quads(const slicer *s, size_t block_rows, size_t block_columns, const uint32_t *offsets, const int8_t *codes,
+                            ck_sparse_sizes *sizes) {
   uint32_t largest = 0;
   for (size_t strip = 0; strip < s->strips; strip++) {
     strip_view view = view_strip(s, block_rows, block_columns, offsets, codes, strip);

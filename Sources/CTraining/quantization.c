@@ -50,7 +50,8 @@ void ck_add_sums_s32(const float *sums, size_t count, int32_t *totals) {
   for (size_t i = 0; i < count; i++) totals[i] += (int32_t)sums[i];
 }
 
-void ck_scale_sums_f32(const int32_t *totals, size_t rows, size_t columns, const float *x_scales, const float *w_scales, const float *bias, float *y) {
+void ck_scale_sums_f32(const int32_t *totals, size_t rows, size_t columns, const float *x_scales, const float *w_scales, const float *bias,
+                       float *y) {
   for (size_t m = 0; m < rows; m++, y += columns) {
     const float scale = x_scales[m];
     // Through an integer, so that a sum of zero has no sign.
@@ -68,8 +69,8 @@ void ck_scale_each_row_f32(const float *x, size_t rows, size_t columns, const fl
     for (size_t n = 0; n < columns; n++) y[m * columns + n] = x[m * columns + n] * scales[m];
 }
 
-CK_BODY ck_lsq_sums_f32_body(const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest, const float *gradient,
-                 float *x_gradient, double *sum) {
+CK_BODY ck_lsq_sums_f32_body(const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest,
+                             const float *gradient, float *x_gradient, double *sum) {
   double total = 0;
   size_t i = 0;
   // Pieces that are summed in float32, eight lanes wide.
@@ -93,7 +94,8 @@ CK_BODY ck_lsq_sums_f32_body(const float *x, const float *codes, size_t count, f
   }
   *sum = total;
 }
-CK_CLONES(ck_lsq_sums_f32, (const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest, const float *gradient, float *x_gradient, double *sum),
+CK_CLONES(ck_lsq_sums_f32, (const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest,
+          const float *gradient, float *x_gradient, double *sum),
           (x, codes, count, inverse_scale, lowest, highest, gradient, x_gradient, sum))
 
 double ck_lsq_gradient_f32(const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest, const float *gradient,

@@ -48,7 +48,8 @@ internal final class InputFile: Sendable {
             let got = pread(descriptor, start + done, wanted, off_t(offset + done))
             if got < 0 && errno == EINTR { continue }
             guard got >= 0 else {
-                throw ModelFileError(.unreadable, path: path, what: "read at byte \(offset + done)", expected: "\(wanted) bytes", found: systemError())
+                throw ModelFileError(
+                    .unreadable, path: path, what: "read at byte \(offset + done)", expected: "\(wanted) bytes", found: systemError())
             }
             guard got > 0 else {
                 throw ModelFileError(

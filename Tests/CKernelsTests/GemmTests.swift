@@ -28,7 +28,8 @@ import Testing
             let failed = ck_test_gemm(set.isa, &gemm, extremes, rowStep == nil ? rows : 1, rowStep ?? 1)
             #expect(
                 failed == 0,
-                "\(set.testDescription) \(format.testDescription): \(failed) of \(rows) rows, K \(inputs), N \(outputs), group \(group), \(extremes), seed \(testSeed)")
+                "\(set.testDescription) \(format.testDescription): \(failed) of \(rows) rows, K \(inputs), N \(outputs), group \(group), \(extremes), seed \(testSeed)"
+            )
         }
     }
 
@@ -72,7 +73,9 @@ import Testing
 
     /// Groups of several sizes, below, at and beyond the ends of segments (256 inputs for 8 bits, 4,096 for the others).
     @Test(arguments: Format.all) func groups(format: Format) {
-        for (group, counts) in [(32, [1, 2, 7, 8, 9, 33, 127, 128, 129]), (64, [1, 3, 5]), (96, [1, 2, 3, 43]), (128, [1, 2, 9, 32, 33]), (160, [1, 27])] {
+        for (group, counts) in [
+            (32, [1, 2, 7, 8, 9, 33, 127, 128, 129]), (64, [1, 3, 5]), (96, [1, 2, 3, 43]), (128, [1, 2, 9, 32, 33]), (160, [1, 27]),
+        ] {
             for count in counts {
                 for extremes in Self.everyExtreme {
                     for rows in [1, 4, 6, 11] { check(format, rows: rows, inputs: group * count, outputs: 18, group: group, extremes) }
@@ -96,7 +99,9 @@ import Testing
     }
 
     @Test(arguments: Format.all) func largeOddSizes(format: Format) {
-        for (rows, inputs, outputs) in [(1, 1001, 333), (2, 4097, 65), (7, 2049, 129), (33, 1023, 100), (300, 333, 49), (521, 97, 17), (1, 11008, 31), (3, 65, 2100)] {
+        for (rows, inputs, outputs) in [
+            (1, 1001, 333), (2, 4097, 65), (7, 2049, 129), (33, 1023, 100), (300, 333, 49), (521, 97, 17), (1, 11008, 31), (3, 65, 2100),
+        ] {
             check(format, rows: rows, inputs: inputs, outputs: outputs)
             check(format, rows: rows, inputs: inputs, outputs: outputs, ck_test_mixed)
         }
@@ -222,7 +227,9 @@ extension InstructionSet {
                         size += abs(product)
                     }
                     let bound = Double(inputs + 1) * 0x1p-24 * size
-                    #expect(abs(Double(whole.elements[m * outputs + n]) - sum) <= bound, "\(set.testDescription) \(rows)×\(inputs)×\(outputs) seed \(testSeed)")
+                    #expect(
+                        abs(Double(whole.elements[m * outputs + n]) - sum) <= bound,
+                        "\(set.testDescription) \(rows)×\(inputs)×\(outputs) seed \(testSeed)")
                 }
             }
         }

@@ -33,14 +33,18 @@ private func mixedValues(_ count: Int, stream: UInt64, specials: Bool = true) ->
     }
 }
 
-private func quantizeS8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ zeroPoint: Int32, _ range: ClosedRange<Int32>, offset: Int = 0) -> [Int32] {
+private func quantizeS8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ zeroPoint: Int32, _ range: ClosedRange<Int32>, offset: Int = 0)
+    -> [Int32]
+{
     let source = GuardedBuffer(x, offset: offset), codes = GuardedBuffer<Int8>(count: x.count, offset: offset)
     table.quantize_s8_f32(source.base, x.count, inverse, zeroPoint, range.lowerBound, range.upperBound, codes.base)
     #expect(codes.guardsAreIntact)
     return codes.values.map(Int32.init)
 }
 
-private func quantizeU8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ zeroPoint: Int32, _ range: ClosedRange<Int32>, offset: Int = 0) -> [Int32] {
+private func quantizeU8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ zeroPoint: Int32, _ range: ClosedRange<Int32>, offset: Int = 0)
+    -> [Int32]
+{
     let source = GuardedBuffer(x, offset: offset), codes = GuardedBuffer<UInt8>(count: x.count, offset: offset)
     table.quantize_u8_f32(source.base, x.count, inverse, zeroPoint, range.lowerBound, range.upperBound, codes.base)
     #expect(codes.guardsAreIntact)
@@ -74,20 +78,24 @@ private func quantizeU8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ z
     }
 
     @Test(arguments: [
-        (Int32(-127)...127, Int32(0)), (-128...127, 5), (-8...7, 0), (-8...7, -3), (-2...1, 1), (3...90, 0), (-128 ... -5, 8_388_608), (7...7, -8_388_608),
+        (Int32(-127)...127, Int32(0)), (-128...127, 5), (-8...7, 0), (-8...7, -3), (-2...1, 1), (3...90, 0), (-128 ... -5, 8_388_608),
+        (7...7, -8_388_608),
     ])
     func signedCodes(range: ClosedRange<Int32>, zeroPoint: Int32) {
         check(range, zeroPoint, quantizeS8)
     }
 
     @Test(arguments: [
-        (Int32(0)...255, Int32(0)), (0...255, 255), (0...127, 64), (0...255, 256), (0...15, 8), (10...20, 0), (0...255, -7), (0...255, 8_388_608), (255...255, -8_388_608),
+        (Int32(0)...255, Int32(0)), (0...255, 255), (0...127, 64), (0...255, 256), (0...15, 8), (10...20, 0), (0...255, -7), (0...255, 8_388_608),
+        (255...255, -8_388_608),
     ])
     func unsignedCodes(range: ClosedRange<Int32>, zeroPoint: Int32) {
         check(range, zeroPoint, quantizeU8)
     }
 
-    private func check(_ range: ClosedRange<Int32>, _ zeroPoint: Int32, _ quantize: (ck_kernels, [Float], Float, Int32, ClosedRange<Int32>, Int) -> [Int32]) {
+    private func check(
+        _ range: ClosedRange<Int32>, _ zeroPoint: Int32, _ quantize: (ck_kernels, [Float], Float, Int32, ClosedRange<Int32>, Int) -> [Int32]
+    ) {
         let values = mixedValues(500, stream: 11)
         for inverse: Float in [1, 0.37, 1e30, 0, .infinity] {
             let expected = values.map { referenceCode($0, inverse, zeroPoint, range) }
@@ -169,7 +177,9 @@ private func quantizeU8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ z
         let tricky: [[Float]] = [
             [], [.nan, -.nan], [-0.0, -0.0], [0.0, -0.0], [.nan, -1, .nan], [.infinity, -.infinity, .nan, 3], [-0x1p-140, -.nan], [5], [-.infinity],
         ]
-        let rows = tricky + (0...67).map { mixedValues($0, stream: UInt64(200 + $0)) } + (0...67).map { mixedValues($0, stream: UInt64(300 + $0), specials: false) }
+        let rows =
+            tricky + (0...67).map { mixedValues($0, stream: UInt64(200 + $0)) }
+            + (0...67).map { mixedValues($0, stream: UInt64(300 + $0), specials: false) }
         for set in InstructionSet.available {
             for row in rows {
                 let x = GuardedBuffer(row + [9e9] + row + [9e9], offset: row.count % 7)

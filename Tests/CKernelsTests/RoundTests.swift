@@ -87,7 +87,9 @@ private func mixedInputs(_ count: Int, stream: UInt64) -> [UInt32] {
 }
 
 @Suite struct RoundTests {
-    @Test(arguments: [("f16", Rounding.f16, 61), ("bf16", .bf16, 55), ("tf32_rne", .tf32Even, 55), ("tf32_rna", .tf32Away, 55), ("tf32_rz", .tf32Zero, 55)])
+    @Test(arguments: [
+        ("f16", Rounding.f16, 61), ("bf16", .bf16, 55), ("tf32_rne", .tf32Even, 55), ("tf32_rna", .tf32Away, 55), ("tf32_rz", .tf32Zero, 55),
+    ])
     func goldenVectors(format: String, rounding: Rounding, count: Int) throws {
         let vectors = try GoldenVector.all(format)
         #expect(vectors.count == count)
@@ -197,7 +199,9 @@ private func mixedInputs(_ count: Int, stream: UInt64) -> [UInt32] {
         for set in InstructionSet.available.dropFirst() {
             for offset in [0, 1, 5] {
                 let found = results(set, offset: offset)
-                #expect(memcmp(found.base, expected.base, count * rounding.resultBytes) == 0, "\(set.testDescription), offset \(offset), seed \(testSeed)")
+                #expect(
+                    memcmp(found.base, expected.base, count * rounding.resultBytes) == 0, "\(set.testDescription), offset \(offset), seed \(testSeed)"
+                )
                 #expect(found.guardsAreIntact)
             }
         }

@@ -29,7 +29,10 @@ private final class NMWeights {
         (scales, sums) = (GuardedBuffer(count: outputs), GuardedBuffer(count: outputs))
         ck_nm_f32_pack(dense, keep, inputs, outputs, group, codes.base, values.base)
         ck_nm_s8_pack(dense, keep, inputs, outputs, group, byteCodes.base, bytes.base, scales.base, sums.base)
-        let intact = [codes.guardsAreIntact, values.guardsAreIntact, byteCodes.guardsAreIntact, bytes.guardsAreIntact, scales.guardsAreIntact, sums.guardsAreIntact]
+        let intact = [
+            codes.guardsAreIntact, values.guardsAreIntact, byteCodes.guardsAreIntact, bytes.guardsAreIntact, scales.guardsAreIntact,
+            sums.guardsAreIntact,
+        ]
         #expect(!intact.contains(false))
     }
 
@@ -39,8 +42,10 @@ private final class NMWeights {
     }
 
     /// Y[M, N] in one call or, `split`, in several ranges of rows and panels.
-    func product(_ set: InstructionSet, rows: Int, bias: [Float]?, relu: Bool, split: Bool,
-                 call: (inout ck_sparse_output, Range<Int>, Range<Int>) -> Void) -> [Float] {
+    func product(
+        _ set: InstructionSet, rows: Int, bias: [Float]?, relu: Bool, split: Bool,
+        call: (inout ck_sparse_output, Range<Int>, Range<Int>) -> Void
+    ) -> [Float] {
         let stride = outputs + 3, y = GuardedBuffer<Float>(count: (rows - 1) * stride + outputs), biases = GuardedBuffer(bias ?? [])
         var output = ck_sparse_output(
             data: y.base, stride: stride, layout: ck_row_major, bias: bias == nil ? nil : UnsafePointer(biases.base), relu: relu ? 1 : 0)
@@ -121,7 +126,8 @@ private final class NMWeights {
                     let scale = w.scales.values[row]
                     return (0..<k).map { scale == 0 ? 0 : Int((w.dense[row * k + $0] * (1 / scale)).rounded(.toNearestOrEven)) }
                 }
-                let x = (0..<m * k).map { _ in i % 2 == 0 ? (Bool.random(using: &generator) ? 255 : 0) : UInt8.random(in: 0...255, using: &generator) }
+                let x = (0..<m * k).map { _ in i % 2 == 0 ? (Bool.random(using: &generator) ? 255 : 0) : UInt8.random(in: 0...255, using: &generator)
+                }
                 let zeroPoints = (0..<m).map { _ in Int32.random(in: 0...255, using: &generator) }
                 for set in InstructionSet.available {
                     let y = w.integers(set, x, rows: m, zeroPoints: zeroPoints)

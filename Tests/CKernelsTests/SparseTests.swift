@@ -17,8 +17,10 @@ private final class SparseWeights {
     private var owners: [AnyObject] = []
 
     /// `code` gives the int8 weight at each stored place; blocks are stored with probability `density`.
-    init(_ shape: Shape, inputs: Int, outputs: Int, density: Double, slice: Int? = nil, scale: Float = 1,
-         generator: inout SplitMix64, code: (inout SplitMix64) -> Int8 = { Int8.random(in: -127...127, using: &$0) }) {
+    init(
+        _ shape: Shape, inputs: Int, outputs: Int, density: Double, slice: Int? = nil, scale: Float = 1,
+        generator: inout SplitMix64, code: (inout SplitMix64) -> Int8 = { Int8.random(in: -127...127, using: &$0) }
+    ) {
         self.shape = shape
         self.inputs = inputs
         self.outputs = outputs
@@ -56,8 +58,9 @@ private final class SparseWeights {
         let columns = GuardedBuffer<UInt16>(count: sizes.columns + ck_sparse_padding / 2)
         owners += [starts, runs, strips, columns]
         let structure = { [inputs, outputs, shape] (slices: Int, slice: Int) in
-            ck_sparse_structure(inputs: inputs, outputs: outputs, block_rows: shape.rows, block_columns: shape.columns, slices: slices,
-                                slice_inputs: slice, run_starts: starts.base, runs: runs.base, strips: strips.base, columns: columns.base)
+            ck_sparse_structure(
+                inputs: inputs, outputs: outputs, block_rows: shape.rows, block_columns: shape.columns, slices: slices,
+                slice_inputs: slice, run_starts: starts.base, runs: runs.base, strips: strips.base, columns: columns.base)
         }
         return (ck_sparse_arrays(run_starts: starts.base, runs: runs.base, strips: strips.base, columns: columns.base), structure)
     }
@@ -84,16 +87,20 @@ private final class SparseWeights {
     }
 
     /// Y[M, N], row by row, whatever the layouts. Rows are computed in the given ranges; stored rows are `gap` elements longer than need be.
-    func product(_ set: InstructionSet, _ x: [Float], rows: Int, isInt8: Bool = false, xLayout: ck_layout = ck_row_major,
-                 yLayout: ck_layout = ck_row_major, bias: [Float]? = nil, relu: Bool = false, gap: Int = 1, split: Bool = false) -> [Float] {
+    func product(
+        _ set: InstructionSet, _ x: [Float], rows: Int, isInt8: Bool = false, xLayout: ck_layout = ck_row_major,
+        yLayout: ck_layout = ck_row_major, bias: [Float]? = nil, relu: Bool = false, gap: Int = 1, split: Bool = false
+    ) -> [Float] {
         let (stored, xStride) = Self.lay(x, rows, inputs, xLayout, gap)
-        let y = GuardedBuffer<Float>(count: rows * (outputs + gap) + outputs * (rows + gap)), yStride = (yLayout == ck_row_major ? outputs : rows) + gap
+        let y = GuardedBuffer<Float>(count: rows * (outputs + gap) + outputs * (rows + gap)),
+            yStride = (yLayout == ck_row_major ? outputs : rows) + gap
         let source = GuardedBuffer(stored), biases = GuardedBuffer(bias ?? [])
         var structure = isInt8 ? int8.structure : float32.structure
         let workspace = GuardedBuffer<UInt8>(count: ck_sparse_workspace_bytes(&structure, isInt8 ? 1 : 0))
         let before = y.values.map(\.bitPattern)
         var input = ck_sparse_input(data: source.base, rows: rows, stride: xStride, layout: xLayout)
-        var output = ck_sparse_output(data: y.base, stride: yStride, layout: yLayout, bias: bias == nil ? nil : UnsafePointer(biases.base), relu: relu ? 1 : 0)
+        var output = ck_sparse_output(
+            data: y.base, stride: yStride, layout: yLayout, bias: bias == nil ? nil : UnsafePointer(biases.base), relu: relu ? 1 : 0)
         let step = split ? ck_sparse_tile(shape.rows, isInt8 ? 1 : 0) : rows
         for first in stride(from: 0, to: rows, by: step) {
             let end = min(first + step, rows)
@@ -140,7 +147,8 @@ private final class SparseWeights {
         let padded = (inputs + 31) / 32 * 32, codes = GuardedBuffer<UInt8>(count: padded)
         var scale = Float(0), zero = Int32(0)
         set.kernels.quantize_rows_u8_f32(x, 1, inputs, inputs, 255, codes.base, padded, &scale, &zero)
-        let y = GuardedBuffer<Float>(count: outputs), biases = GuardedBuffer(bias), workspace = GuardedBuffer<UInt8>(count: ck_sparse_vector_bytes(inputs))
+        let y = GuardedBuffer<Float>(count: outputs), biases = GuardedBuffer(bias),
+            workspace = GuardedBuffer<UInt8>(count: ck_sparse_vector_bytes(inputs))
         var output = ck_sparse_output(data: y.base, stride: outputs, layout: ck_row_major, bias: UnsafePointer(biases.base), relu: relu ? 1 : 0)
         set.kernels.spmv_f32_u8_s8block(&int8, codes.base, scale, zero, &output, workspace.base)
         #expect(y.guardsAreIntact && workspace.guardsAreIntact && codes.guardsAreIntact)
@@ -174,7 +182,9 @@ private final class SparseWeights {
 private func numbers(_ count: Int, _ generator: inout SplitMix64) -> [Float] { (0..<count).map { _ in Float.random(in: -1...1, using: &generator) } }
 /// Whether two results have the same bits. A function of its own, as a failed comparison of arrays would print all of both.
 private func same(_ one: [Float], _ other: [Float]) -> Bool { one.map(\.bitPattern) == other.map(\.bitPattern) }
-private let layouts = [(ck_row_major, ck_row_major), (ck_row_major, ck_feature_major), (ck_feature_major, ck_row_major), (ck_feature_major, ck_feature_major)]
+private let layouts = [
+    (ck_row_major, ck_row_major), (ck_row_major, ck_feature_major), (ck_feature_major, ck_row_major), (ck_feature_major, ck_feature_major),
+]
 
 @Suite struct SparseTests {
     /// Every N and K in 1…20, with M and the layouts going round, then larger odd sizes with several slices.
@@ -207,7 +217,8 @@ private let layouts = [(ck_row_major, ck_row_major), (ck_row_major, ck_feature_m
                     let whole = w.product(set, x, rows: m, isInt8: isInt8, bias: bias)
                     for (xLayout, yLayout) in layouts {
                         for gap in [0, 3] {
-                            let other = w.product(set, x, rows: m, isInt8: isInt8, xLayout: xLayout, yLayout: yLayout, bias: bias, gap: gap, split: true)
+                            let other = w.product(
+                                set, x, rows: m, isInt8: isInt8, xLayout: xLayout, yLayout: yLayout, bias: bias, gap: gap, split: true)
                             #expect(same(other, whole), "\(set.testDescription) int8 \(isInt8) \(m)x\(k)x\(n)")
                         }
                     }
@@ -274,8 +285,12 @@ private let layouts = [(ck_row_major, ck_row_major), (ck_row_major, ck_feature_m
     @Test(arguments: Shape.all)
     fileprivate func int8SumsAreExact(shape: Shape) {
         var generator = SplitMix64(stream: UInt64(1500 + shape.rows * 20 + shape.columns))
-        let codes: [(inout SplitMix64) -> Int8] = [{ _ in 127 }, { _ in -127 }, { Bool.random(using: &$0) ? 127 : -127 }, { Int8.random(in: -127...127, using: &$0) }]
-        for (i, (m, n, k)) in [(1, 1, 1), (3, 5, 4), (8, 9, 13), (9, 17, 16), (17, 16, 31), (25, 33, 64), (33, 20, 95), (65, 7, 130), (2, 3, 4099)].enumerated() {
+        let codes: [(inout SplitMix64) -> Int8] = [
+            { _ in 127 }, { _ in -127 }, { Bool.random(using: &$0) ? 127 : -127 }, { Int8.random(in: -127...127, using: &$0) },
+        ]
+        for (i, (m, n, k)) in [(1, 1, 1), (3, 5, 4), (8, 9, 13), (9, 17, 16), (17, 16, 31), (25, 33, 64), (33, 20, 95), (65, 7, 130), (2, 3, 4099)]
+            .enumerated()
+        {
             for (j, code) in codes.enumerated() {
                 let w = SparseWeights(shape, inputs: k, outputs: n, density: [1, 0.3][(i + j) % 2], generator: &generator, code: code)
                 var x = (0..<m * k).map { _ in Bool.random(using: &generator) ? Float(255) : 0 }
@@ -304,7 +319,10 @@ private let layouts = [(ck_row_major, ck_row_major), (ck_row_major, ck_feature_m
                 let codes = GuardedBuffer<UInt8>(count: m * k), scales = GuardedBuffer<Float>(count: m), zeros = GuardedBuffer<Int32>(count: m)
                 set.kernels.quantize_rows_u8_f32(x, m, k, k, 255, codes.base, k, scales.base, zeros.base)
                 let expected = (0..<m * n).map { at in
-                    let row = at / n, sum = (0..<k).reduce(Int32(0)) { $0 + (Int32(codes.elements[row * k + $1]) - zeros.elements[row]) * w.denseCodes[at % n * k + $1] }
+                    let row = at / n,
+                        sum = (0..<k).reduce(Int32(0)) {
+                            $0 + (Int32(codes.elements[row * k + $1]) - zeros.elements[row]) * w.denseCodes[at % n * k + $1]
+                        }
                     return max(Float(sum) * (scales.elements[row] * 0.03) + bias[at % n], 0)
                 }
                 let y = w.product(set, x, rows: m, isInt8: true, xLayout: ck_feature_major, bias: bias, relu: true)

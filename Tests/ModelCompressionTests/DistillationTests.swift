@@ -77,7 +77,8 @@ import Testing
     /// Gradients of weights, through hint and regressor, against differences of the whole loss in float64.
     @Test func hintsHaveTheRightGradients() throws {
         let student = try TrainableNetwork.mlp([6, 5, 4], seed: 3)
-        let configuration = DistillationConfiguration(temperature: 2, softWeight: 0.5, hints: [HintPair(student: "fc1", teacher: "fc1")], hintWeight: 3)
+        let configuration = DistillationConfiguration(
+            temperature: 2, softWeight: 0.5, hints: [HintPair(student: "fc1", teacher: "fc1")], hintWeight: 3)
         let loss = try DistillationLoss(
             configuration, student: student, data: data, teachers: [TeacherLogits(of: teacher, on: data)], hintTeacher: teacher)
         let batch = Batch(indices: Array(0..<12), labels: data.labels), context = TrainingContext(isTraining: true)
@@ -110,7 +111,8 @@ import Testing
         let loss = try DistillationLoss(
             DistillationConfiguration(temperature: 2, softWeight: 0.9), student: student, data: unlabelled,
             teachers: [TeacherLogits(of: teacher, on: train)], hasLabel: train.labels.map { _ in false })
-        _ = try Trainer(student, data: unlabelled, configuration: TrainerConfiguration(epochs: 15, batchSize: 50, learningRate: 5e-3), loss: loss).run()
+        _ = try Trainer(student, data: unlabelled, configuration: TrainerConfiguration(epochs: 15, batchSize: 50, learningRate: 5e-3), loss: loss)
+            .run()
         #expect(try evaluate(student, test) > 0.93)
     }
 

@@ -4,13 +4,15 @@ import Testing
 
 @Suite struct GradientHistogramTests {
     private static let hard: [Float] = [
-        0, -0, 1, -1, 0x1p-24, 0x1p-25, 0x1.000002p-25, -0x1p-25, 0x1p-26, 0x1.fffffep-15, 0x1p-14, 65504, 65519, 65520, 65536, 0x1p-126, 0x1p-149, 0x1.8p-130,
+        0, -0, 1, -1, 0x1p-24, 0x1p-25, 0x1.000002p-25, -0x1p-25, 0x1p-26, 0x1.fffffep-15, 0x1p-14, 65504, 65519, 65520, 65536, 0x1p-126, 0x1p-149,
+        0x1.8p-130,
         .greatestFiniteMagnitude, .infinity, -.infinity, .nan,
     ]
 
     private func numbers() -> [Float] {
         var generator = SeededGenerator(seed: 3)
-        return Self.hard + (0..<2000).map { _ in Float(sign: .plus, exponent: Int(generator.uniform() * 60) - 45, significand: Float(1 + generator.uniform())) }
+        return Self.hard
+            + (0..<2000).map { _ in Float(sign: .plus, exponent: Int(generator.uniform() * 60) - 45, significand: Float(1 + generator.uniform())) }
     }
 
     @Test func exponentsAreThoseOfTheNumbers() throws {
@@ -43,7 +45,8 @@ import Testing
             return recorder
         }
         let plain = try recorded(.none), scaled = try recorded(.fixed(1024))
-        #expect(Set(plain.layers.keys) == ["fc1", "relu1", "fc2"] && Set(plain.parameters.keys) == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"])
+        #expect(
+            Set(plain.layers.keys) == ["fc1", "relu1", "fc2"] && Set(plain.parameters.keys) == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"])
         #expect(plain.allLayers.total == 100 * (10 + 20 + 20))
         // A power of two changes no bit of float32 but exponents.
         for exponent in -60...10 { #expect(plain.allLayers.count(exponent: exponent) == scaled.allLayers.count(exponent: exponent)) }

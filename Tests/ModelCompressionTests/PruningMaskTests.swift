@@ -150,7 +150,8 @@ import Testing
 
     @Test func configurationsSurviveJSON() throws {
         var configuration = PruningConfiguration(
-            sparsity: 0.75, score: .random(seed: 4), granularity: .nOfM(keep: 1, of: 4), scope: .layer, schedule: .cubic(begin: 0.1, end: 0.6, every: 7),
+            sparsity: 0.75, score: .random(seed: 4), granularity: .nOfM(keep: 1, of: 4), scope: .layer,
+            schedule: .cubic(begin: 0.1, end: 0.6, every: 7),
             excludedLayers: ["fc3"], start: .rewound(epoch: 2))
         for granularity in [PruningGranularity.nOfM(keep: 1, of: 4), .weights, .units, .channels, .blocks(rows: 4, columns: 1)] {
             configuration.granularity = granularity

@@ -24,7 +24,9 @@ import Testing
         return (0..<15).map { (exp(logits[$0 / 5]) / total - (data.labels[sample] == $0 / 5 ? 1 : 0)) * x[$0 % 5] }
     }
 
-    private func expect(_ score: PruningScore, batchSize: Int = 1, equals expected: [Double], sourceLocation: SourceLocation = #_sourceLocation) throws {
+    private func expect(_ score: PruningScore, batchSize: Int = 1, equals expected: [Double], sourceLocation: SourceLocation = #_sourceLocation)
+        throws
+    {
         let configuration = PruningConfiguration(sparsity: 0.5, score: score, scoreBatchSize: batchSize)
         let found = try Pruner(network, configuration: configuration, data: data).scores()["fc1"]!
         for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 1e-5 * abs(b) + 1e-9, "\(score)", sourceLocation: sourceLocation) }

@@ -4,7 +4,9 @@ import Foundation
 import Testing
 
 @Suite struct QuantizationAwareTests {
-    static let formats = ["w8a8", "w8a7", "w4a8-channel", "w3a8-channel", "w3a8-tensor", "w2a8-channel", "ternary-tensor", "w1a8-channel", "w4a8-tensor"]
+    static let formats = [
+        "w8a8", "w8a7", "w4a8-channel", "w3a8-channel", "w3a8-tensor", "w2a8-channel", "ternary-tensor", "w1a8-channel", "w4a8-tensor",
+    ]
 
     /// Contract 5: the deployed network has the integers of training, and so the same bits for every sample of the test set.
     @Test(arguments: formats, [ActivationScales.dynamic, .static, .staticSymmetric])
@@ -28,7 +30,8 @@ import Testing
         let network = try TrainableNetwork(
             inputShape: SampleShape(height: 8, width: 8, channels: 1),
             layers: [
-                Conv2DLayer("conv", windows: windows(8, 8, 1, window: (3, 3), padding: 1), outputChannels: 6, generator: &generator), ReLULayer("relu"),
+                Conv2DLayer("conv", windows: windows(8, 8, 1, window: (3, 3), padding: 1), outputChannels: 6, generator: &generator),
+                ReLULayer("relu"),
                 MaxPoolLayer("pool", windows: windows(8, 8, 6, window: (2, 2), stride: 2)), FlattenLayer("flatten"),
                 DenseLayer("fc", inputs: 96, outputs: 10, generator: &generator),
             ])

@@ -65,7 +65,8 @@ import Testing
     /// The range of least divergence by its definition: of all candidates, with a histogram of the same bins made by a plain loop.
     @Test(arguments: [false, true]) func leastDivergenceEqualsAnExhaustiveSearch(isStandardizedImage: Bool) {
         // As pixels after standardization: half of them the background, the rest spread to the other side.
-        let values = isStandardizedImage
+        let values =
+            isStandardizedImage
             ? (0..<4000).map { $0 % 2 == 0 ? -0.8125 : -0.8 + 2.8 * Float($0) / 4000 } : gaussian(4000) + [9]
         let (low, high) = (min(0, values.min()!), max(0, values.max()!))
         var width: Float = 0x1p-20
@@ -267,10 +268,11 @@ import Testing
     func asymmetricWeightsSpanTheirRange(name: String) throws {
         var generator = SeededGenerator(seed: 8)
         let (n, k) = (7, 128), format = try WeightFormat(named: name)
-        let weight = Tensor(Matrix(rows: n, columns: k) { row, column in
-            let sign: Float = row == 3 ? -1 : 1, shift: Float = row == 6 ? 2 : -0.25
-            return column == 5 ? 0 : sign * Float(abs(generator.gaussian())) + shift + 0.5 * Float(column / 32)
-        })
+        let weight = Tensor(
+            Matrix(rows: n, columns: k) { row, column in
+                let sign: Float = row == 3 ? -1 : 1, shift: Float = row == 6 ? 2 : -0.25
+                return column == 5 ? 0 : sign * Float(abs(generator.gaussian())) + shift + 0.5 * Float(column / 32)
+            })
         let (matrix, zeroPoints) = try AsymmetricQuantizer.quantize(weight, layer: "fc", format: format, rounding: .nearest)
         let layer = try WeightOnlyLinear(weight: matrix, zeroPoints: zeroPoints), dense = layer.denseWeight(), parts = matrix.unpacked()
         let groups = max(1, parts.multipliers.count / n)
@@ -293,7 +295,9 @@ import Testing
         }
         let symmetric = try WeightQuantizer.quantize(weight, layer: "fc", format: format, rounding: .nearest).dequantized()
         let searched = try AsymmetricQuantizer.quantize(weight, layer: "fc", format: format, rounding: .searchedScale)
-        #expect(squaredError(dense) < (format.scheme!.bits > 2 ? 0.6 : 0.9) * squaredError(symmetric), "\(squaredError(dense)) \(squaredError(symmetric))")
+        #expect(
+            squaredError(dense) < (format.scheme!.bits > 2 ? 0.6 : 0.9) * squaredError(symmetric), "\(squaredError(dense)) \(squaredError(symmetric))"
+        )
         let searchedError = squaredError(try WeightOnlyLinear(weight: searched.0, zeroPoints: searched.1).denseWeight())
         #expect(searchedError <= 1.001 * squaredError(dense))
     }

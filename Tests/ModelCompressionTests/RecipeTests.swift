@@ -28,7 +28,8 @@ import Testing
         #expect(first.pruning.sparsity == 1 - 1 / 12.0 && first.pruning.score == .taylor && first.fineTuning.epochs == 2)
         #expect(second.pruning.granularity == .nOfM(keep: 2, of: 4) && second.pruning.sparsity == 0.5 && second.pruning.start == .rewound(epoch: 1))
         // What has no short form either.
-        var gradual = PruningConfiguration(sparsity: 0.3, score: .random(seed: 7), schedule: .linear(begin: 0.1, end: 0.7, every: 13), scoreSamples: 9)
+        var gradual = PruningConfiguration(
+            sparsity: 0.3, score: .random(seed: 7), schedule: .linear(begin: 0.1, end: 0.7, every: 13), scoreSamples: 9)
         for schedule in [gradual.schedule, .cubic(begin: 0.2, end: 0.9, every: 20), .iterative(rounds: 5)] {
             gradual.schedule = schedule
             let recipe = CompressionRecipe(name: "x", steps: [.prune(RecipePruning(gradual, fineTuning: Self.quick))])
@@ -36,7 +37,8 @@ import Testing
         }
         gradual.start = .reinitialized(seed: 8)
         for calibration in [CalibrationMethod.percentile(outside: 0.01), .movingAverage(share: 0.3), .meanSquaredError] {
-            let quantization = QuantizationConfiguration(format: .threeBits(.w4a8), activations: .staticSymmetric, calibration: calibration, samples: 7)
+            let quantization = QuantizationConfiguration(
+                format: .threeBits(.w4a8), activations: .staticSymmetric, calibration: calibration, samples: 7)
             let steps: [CompressionStep] = [.prune(RecipePruning(gradual)), .trainQuantized(RecipeQuantization(quantization, training: Self.quick))]
             let recipe = CompressionRecipe(name: "x", steps: steps)
             #expect(try CompressionRecipe(json: recipe.json()) == recipe)
@@ -45,15 +47,21 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"{"steps": [{"train": {"epoch": 3}}]}"#, "key of training: expected epochs, batchSize, learningRate, weightDecay, seed, arithmetic, scalesLoss, found epoch"),
+        (
+            #"{"steps": [{"train": {"epoch": 3}}]}"#,
+            "key of training: expected epochs, batchSize, learningRate, weightDecay, seed, arithmetic, scalesLoss, found epoch"
+        ),
         (#"{"steps": [{"prune": {"ratio": 12, "sparsity": 0.5}}]}"#, "ratio or sparsity of prune"),
-        (#"{"steps": [{"prune": {"ratio": 1}}]}"#, "ratio or sparsity of prune"), (#"{"steps": [{"prune": {"sparsity": 1.5}}]}"#, "ratio or sparsity of prune"),
+        (#"{"steps": [{"prune": {"ratio": 1}}]}"#, "ratio or sparsity of prune"),
+        (#"{"steps": [{"prune": {"sparsity": 1.5}}]}"#, "ratio or sparsity of prune"),
         (#"{"steps": [{"prune": {"sparsity": 0.5, "score": "best"}}]}"#, "score of prune: expected magnitude"),
         (#"{"steps": [{"prune": {"sparsity": 0.5, "granularity": "rows"}}]}"#, "granularity of prune"),
         (#"{"steps": [{"train": {}, "prune": {"ratio": 2}}]}"#, "keys of a step"), (#"{"steps": [{"shrink": {}}]}"#, "key of a step: expected train"),
-        (#"{"stps": []}"#, "key of a recipe"), (#"{"name": "x"}"#, "key steps of a recipe"), (#"{"steps": [{"train": {"epochs": "many"}}]}"#, "key epochs of training"),
+        (#"{"stps": []}"#, "key of a recipe"), (#"{"name": "x"}"#, "key steps of a recipe"),
+        (#"{"steps": [{"train": {"epochs": "many"}}]}"#, "key epochs of training"),
         (#"{"steps": [{"quantize": {}}]}"#, "key format of quantization"), (#"{"steps": [{"quantize": {"format": "w5a8"}}]}"#, "quantization scheme"),
-        (#"{"steps": [{"quantize": {"format": "w8a8", "calibration": "guess"}}]}"#, "calibration of quantization"), ("no JSON", "recipe: recipe: expected JSON"),
+        (#"{"steps": [{"quantize": {"format": "w8a8", "calibration": "guess"}}]}"#, "calibration of quantization"),
+        ("no JSON", "recipe: recipe: expected JSON"),
     ]) func wrongRecipesAreNamed(text: String, message: String) {
         let error = #expect(throws: CompressionError.self) { try recipe(text) }
         #expect("\(error!)".contains(message), "\(error!)")

@@ -23,7 +23,8 @@ import Testing
         let pool = try ImageWindows(height: 8, width: 8, channels: 4, windowHeight: 2, windowWidth: 2, stride: 2)
         let small = try ImageWindows(height: 4, width: 4, channels: 4, windowHeight: 2, windowWidth: 2, stride: 2)
         return try Sequential([
-            Convolution(windows: conv, linear: QuantizedLinear(linear(4, 9), scheme: .w8a8)), ReLU(), ScaleShift(scale: [1, 2, 3, 4], shift: [0, 1, 0, -1], positions: 64),
+            Convolution(windows: conv, linear: QuantizedLinear(linear(4, 9), scheme: .w8a8)), ReLU(),
+            ScaleShift(scale: [1, 2, 3, 4], shift: [0, 1, 0, -1], positions: 64),
             MaxPool(windows: pool), AveragePool(windows: small),
             QuantizedLinear(linear(64, 16), scheme: .w4a8, inputQuantization: .fixed(scale: 0.1, zeroPoint: 3)),
             QuantizedLinear(linear(64, 64), scheme: QuantizationScheme(named: "w4a8-g32")), ReLU(),
@@ -31,7 +32,8 @@ import Testing
             WeightOnlyLinear(weight: QuantizedMatrix(matrix(64, 64, seed: 5), scheme: .ternary), bias: nil),
             WeightOnlyLinear(
                 weight: QuantizedMatrix(matrix(64, 64, seed: 6), scheme: QuantizationScheme(named: "w4a8-g32")), zeroPoints: zeroPoints4),
-            SparseLinear(linear(64, 64, bias: false), sparsity: 0.9), SparseLinear(linear(64, 64), sparsity: 0.5, shape: BlockShape(rows: 4, columns: 1), values: .int8),
+            SparseLinear(linear(64, 64, bias: false), sparsity: 0.9),
+            SparseLinear(linear(64, 64), sparsity: 0.5, shape: BlockShape(rows: 4, columns: 1), values: .int8),
             NMSparseLinear(linear(64, 64)), NMSparseLinear(linear(32, 64), sparsity: .fourOfEight, values: .int8), linear(10, 32),
         ])
     }
@@ -59,7 +61,8 @@ import Testing
             #expect(zeroPoints == [[], zeroPoints4])
             for (a, b) in zip(network.layers, read.layers) {
                 guard let a = a as? QuantizedLinear, let b = b as? QuantizedLinear else { continue }
-                #expect((0..<a.outputs).allSatisfy { a.weight.codes(row: $0) == b.weight.codes(row: $0) } && a.inputQuantization == b.inputQuantization)
+                #expect(
+                    (0..<a.outputs).allSatisfy { a.weight.codes(row: $0) == b.weight.codes(row: $0) } && a.inputQuantization == b.inputQuantization)
             }
         }
     }

@@ -90,14 +90,16 @@ private func gzip(_ data: [UInt8]) -> [UInt8] {
         }
     }
 
-    @Test(arguments: [
-        ([], "an empty file"), ([0, 0, 8], "0, 0, 8"), (Array("PK\u{3}\u{4}...".utf8), "80, 75, 3, 4"), ([0, 0, 0x0A, 1, 0, 0, 0, 0], "0, 0, 10, 1"),
-        ([0, 0, 8, 0, 1], "0, 0, 8, 0"), (idx([1], [5]) + [0], "more bytes"), ([0, 0, 8, 255, 1, 1, 1, 1], "4 bytes"),
-        // 2³²−1 bytes promised, none there; then a product that no Int can hold.
-        (idx([.max], []), "holds at most 8"), (idx([.max, .max], [1]), "Int"), (idx([.max, .max, .max], [1]), "Int"),
-        (gzip(idx([1], [5]) + [0]), "more bytes"), (gzip(idx([.max], [1])), "holds at most"), (gzip([1, 2, 3, 4, 5]), "1, 2, 3, 4"),
-        (gzip(idx([30000], [1, 2])), "found 2"), ([0x1F, 0x8B], "found"), ([0x1F, 0x8B, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9], "found"),
-    ] as [([UInt8], String)])
+    @Test(
+        arguments: [
+            ([], "an empty file"), ([0, 0, 8], "0, 0, 8"), (Array("PK\u{3}\u{4}...".utf8), "80, 75, 3, 4"),
+            ([0, 0, 0x0A, 1, 0, 0, 0, 0], "0, 0, 10, 1"),
+            ([0, 0, 8, 0, 1], "0, 0, 8, 0"), (idx([1], [5]) + [0], "more bytes"), ([0, 0, 8, 255, 1, 1, 1, 1], "4 bytes"),
+            // 2³²−1 bytes promised, none there; then a product that no Int can hold.
+            (idx([.max], []), "holds at most 8"), (idx([.max, .max], [1]), "Int"), (idx([.max, .max, .max], [1]), "Int"),
+            (gzip(idx([1], [5]) + [0]), "more bytes"), (gzip(idx([.max], [1])), "holds at most"), (gzip([1, 2, 3, 4, 5]), "1, 2, 3, 4"),
+            (gzip(idx([30000], [1, 2])), "found 2"), ([0x1F, 0x8B], "found"), ([0x1F, 0x8B, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9], "found"),
+        ] as [([UInt8], String)])
     func refuses(bytes: [UInt8], word: String) throws {
         try withFile(bytes) { path in
             let error = try #require(throws: ModelFileError.self) { try IDXFile(path: path) }

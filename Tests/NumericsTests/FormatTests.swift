@@ -30,18 +30,20 @@ private func expectIEEEOrder<Format: ReducedFloat>(_: Format.Type) {
         expectIEEEOrder(TF32.self)
     }
 
-    @Test(arguments: [
-        (1.0, 0x3C00), (-2.0, 0xC000), (65504.0, 0x7BFF), (65519.996, 0x7BFF), (65520.0, 0x7C00), (0x1p-24, 0x0001),
-        (0x1p-25, 0x0000), (0x1.000002p-25, 0x0001), (0x1.002p0, 0x3C00), (0x1.006p0, 0x3C02), (-0.0, 0x8000), (.infinity, 0x7C00),
-    ] as [(Float, UInt16)])
+    @Test(
+        arguments: [
+            (1.0, 0x3C00), (-2.0, 0xC000), (65504.0, 0x7BFF), (65519.996, 0x7BFF), (65520.0, 0x7C00), (0x1p-24, 0x0001),
+            (0x1p-25, 0x0000), (0x1.000002p-25, 0x0001), (0x1.002p0, 0x3C00), (0x1.006p0, 0x3C02), (-0.0, 0x8000), (.infinity, 0x7C00),
+        ] as [(Float, UInt16)])
     func fp16Rounds(value: Float, bits: UInt16) {
         #expect(FP16(value).bitPattern == bits)
     }
 
-    @Test(arguments: [
-        (1.0, 0x3F80), (0x1.01p0, 0x3F80), (0x1.03p0, 0x3F82), (0x1.010002p0, 0x3F81), (.greatestFiniteMagnitude, 0x7F80),
-        (.leastNonzeroMagnitude, 0x0000), (0x1p-133, 0x0001), (-3.0, 0xC040),
-    ] as [(Float, UInt16)])
+    @Test(
+        arguments: [
+            (1.0, 0x3F80), (0x1.01p0, 0x3F80), (0x1.03p0, 0x3F82), (0x1.010002p0, 0x3F81), (.greatestFiniteMagnitude, 0x7F80),
+            (.leastNonzeroMagnitude, 0x0000), (0x1p-133, 0x0001), (-3.0, 0xC040),
+        ] as [(Float, UInt16)])
     func bf16Rounds(value: Float, bits: UInt16) {
         #expect(BF16(value).bitPattern == bits)
     }

@@ -174,7 +174,10 @@ import Testing
         #expect(abs(y[1, 0] - 0.5 * Float(0 + 1 - 10 + 0)) < 1e-3)
         layer.inputQuantization = .dynamic
         #expect(abs(layer(try Matrix(rows: 1, columns: 4, elements: [1, 2, 3, 4]))[0, 0] - 10) < 0.05)
-        for wrong in [ActivationQuantization.fixed(scale: 0, zeroPoint: 0), .fixed(scale: .nan, zeroPoint: 0), .fixed(scale: 1, zeroPoint: 256), .fixed(scale: -1, zeroPoint: 3)] {
+        for wrong in [
+            ActivationQuantization.fixed(scale: 0, zeroPoint: 0), .fixed(scale: .nan, zeroPoint: 0), .fixed(scale: 1, zeroPoint: 256),
+            .fixed(scale: -1, zeroPoint: 3),
+        ] {
             #expect(throws: NumericsError.self) { try QuantizedLinear(Linear(weight: weight), scheme: .w8a8, inputQuantization: wrong) }
         }
     }
@@ -241,7 +244,8 @@ import Testing
                 let inFeatures = x.transposed()
                 for threads in [1, 2, 9] {
                     var output = Matrix(rows: 515, columns: m), workspace = Workspace()
-                    layer.applyFeatureMajor(inFeatures, into: &output, workspace: &workspace, parallelism: Parallelism(threads: threads, cutsSmallWork: true))
+                    layer.applyFeatureMajor(
+                        inFeatures, into: &output, workspace: &workspace, parallelism: Parallelism(threads: threads, cutsSmallWork: true))
                     #expect(output.transposed().bits == y.bits)
                 }
             }

@@ -47,7 +47,9 @@ import Testing
         }
         let network = try Sequential(layers), x = generator.matrix(m, 100)
         let expected = oneByOne(layers, x, .serial).bits
-        for threads in [1, 2, 3] { #expect(network(x, parallelism: Parallelism(threads: threads, cutsSmallWork: true)).bits == expected, "seed \(generator.seed)") }
+        for threads in [1, 2, 3] {
+            #expect(network(x, parallelism: Parallelism(threads: threads, cutsSmallWork: true)).bits == expected, "seed \(generator.seed)")
+        }
     }
 
     @Test func aWorkspaceServesBatchesOfAllSizes() throws {
@@ -98,7 +100,9 @@ import Testing
         let x = wholeNumbers(&generator, m, 32)
         for layer in layers {
             let expected = layer(x)
-            for (from, to) in [(ActivationLayout.rowMajor, ActivationLayout.featureMajor), (.featureMajor, .rowMajor), (.featureMajor, .featureMajor)] {
+            for (from, to) in [
+                (ActivationLayout.rowMajor, ActivationLayout.featureMajor), (.featureMajor, .rowMajor), (.featureMajor, .featureMajor),
+            ] {
                 var workspace = Workspace()
                 var y = to == .rowMajor ? Matrix(rows: m, columns: expected.columns) : Matrix(rows: expected.columns, columns: m)
                 layer.apply(

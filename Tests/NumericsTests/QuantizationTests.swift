@@ -3,7 +3,9 @@ import Testing
 
 @Suite struct QuantizationSchemeTests {
     @Test func namesReadBack() throws {
-        for name in ["w8a8", "w8a7", "w8a8-tensor", "w8a8-g32", "w8a7-g64", "w4a8-channel", "w4a8-g32", "w4a8-g128", "w2a8-channel", "w2a8-tensor", "w2a8-g96"] + [
+        for name in [
+            "w8a8", "w8a7", "w8a8-tensor", "w8a8-g32", "w8a7-g64", "w4a8-channel", "w4a8-g32", "w4a8-g128", "w2a8-channel", "w2a8-tensor", "w2a8-g96",
+        ] + [
             "ternary-channel", "ternary-tensor", "ternary-g64", "w1a8-channel", "w1a8-tensor", "w1a8-g32", "w1a8-g128", "w1a1-channel", "w1a1-tensor",
         ] {
             #expect(try QuantizationScheme(named: name).description == name)
@@ -19,7 +21,9 @@ import Testing
 
     @Test func impossibleSchemes() {
         #expect(throws: NumericsError.notDivisible(what: "group size", value: 48, by: 32)) { try QuantizationScheme.w4a8(groupSize: 48) }
-        #expect(throws: NumericsError.outOfRange(what: "group size", allowed: "at least 32", found: "0")) { try QuantizationScheme.w2a8(groupSize: 0) }
+        #expect(throws: NumericsError.outOfRange(what: "group size", allowed: "at least 32", found: "0")) {
+            try QuantizationScheme.w2a8(groupSize: 0)
+        }
         #expect(throws: NumericsError.self) { try QuantizationScheme.w4a8(groupSize: -32) }
         #expect(throws: NumericsError.self) { try QuantizationScheme(bits: 3, granularity: .channel) }
         #expect(throws: NumericsError.self) { try QuantizationScheme(bits: 4, granularity: .channel, activations: .uint7) }

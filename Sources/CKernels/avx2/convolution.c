@@ -1,6 +1,6 @@
-// Convolution of stride 1 for few outputs: 16 neighbouring positions of up to 6 outputs are 12 sums; for each place of the window 2 loads of the
-// image and 6 broadcasts of weights serve 12 multiply-adds. The image is copied into planes with its padding before, so that neighbours of one channel
-// lie side by side and borders need no branch.
+// Convolution of stride 1 for few outputs: 16 neighbouring positions of up to 6 outputs are 12 sums; for each place of the window 2 loads
+// of the image and 6 broadcasts of weights serve 12 multiply-adds. The image is copied into planes with its padding before, so that
+// neighbours of one channel lie side by side and borders need no branch.
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 

@@ -257,7 +257,8 @@ CK_INLINE void add_block(weight_kind kind, const ck_gemm_weights *w, const ck_ge
     const uint8_t *block = x->codes + row * padded + first_fold * fold_units * block_unit_bytes;
     int32_t(*sums)[ck_panel] = s->sums + (row - row_begin);
     if (y->type == ck_output_f32)
-      for (size_t r = row; r < row_end && r < row + ck_row_block; r++) __builtin_prefetch((const float *)y->data + r * y->stride + panel * ck_panel, 1);
+      for (size_t r = row; r < row_end && r < row + ck_row_block; r++)
+        __builtin_prefetch((const float *)y->data + r * y->stride + panel * ck_panel, 1);
     for (size_t part = 0; part < ck_row_block && row + part < row_end; part += half_block) {
       size_t rows = row_end - row - part < half_block ? row_end - row - part : half_block;
       const uint8_t *a = block + part * 4;

@@ -73,7 +73,8 @@ CK_INLINE void panel_through_k(int is_bf16, const ck_half_weights *w, const floa
 }
 
 // R rows, weights widened in registers; the sums over k ≡ i (mod partial) are kept apart and added at the end.
-CK_INLINE void few_rows(int is_bf16, int R, int partial, const ck_half_weights *w, const float *x, size_t stride, size_t panel, float (*sums)[ck_panel]) {
+CK_INLINE void few_rows(int is_bf16, int R, int partial, const ck_half_weights *w, const float *x, size_t stride, size_t panel,
+                        float (*sums)[ck_panel]) {
   const uint16_t *values = w->values + panel * w->inputs * ck_panel;
   __m256 c[ck_few_rows * partial_sums][2];
   CK_UNROLL for (int i = 0; i < R * partial; i++) c[i][0] = c[i][1] = _mm256_setzero_ps();

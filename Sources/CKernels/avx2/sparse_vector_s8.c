@@ -84,7 +84,8 @@ CK_INLINE void strip_of_4(int is_gathered, const int8_t *values, const uint16_t 
       c[i] = _mm_add_epi32(c[i], quad_sums_of_4(x, w));
     }
   for (; q < quads; q++)
-    c[0] = _mm_add_epi32(c[0], quad_sums_of_4(_mm_set1_epi32(quad_of(is_gathered, codes, columns, q)), _mm_loadu_si128((const __m128i *)(values + 16 * q))));
+    c[0] = _mm_add_epi32(
+        c[0], quad_sums_of_4(_mm_set1_epi32(quad_of(is_gathered, codes, columns, q)), _mm_loadu_si128((const __m128i *)(values + 16 * q))));
   _mm_storeu_si128((__m128i *)out, _mm_add_epi32(_mm_add_epi32(c[0], c[1]), _mm_add_epi32(c[2], c[3])));
 }
 

@@ -170,8 +170,9 @@ void ck_half_pack(size_t inputs, size_t outputs, const uint16_t *_Nonnull patter
 void ck_half_unpack_row(const ck_half_weights *_Nonnull weights, size_t n, uint16_t *_Nonnull patterns);
 
 // x[M, K] with `stride` floats between rows; `rows` is M of the whole product (it chooses the order of the sums), the ranges as above.
-typedef void ck_fn_gemm_f32_f16(const ck_half_weights *_Nonnull w, const float *_Nonnull x, size_t rows, size_t stride, const ck_gemm_output *_Nonnull y,
-                                size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
+typedef void ck_fn_gemm_f32_f16(const ck_half_weights *_Nonnull w, const float *_Nonnull x, size_t rows, size_t stride,
+                                const ck_gemm_output *_Nonnull y, size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end,
+                                void *_Nonnull workspace);
 typedef ck_fn_gemm_f32_f16 ck_fn_gemm_f32_bf16;
 
 #endif

@@ -13,15 +13,18 @@
 
 // Range of each row: minimum[r], maximum[r] over x[r, 0..<columns]. NaNs are skipped; a row without numbers gives +∞, −∞.
 // A result of zero is +0.
-typedef void ck_fn_row_range_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, float *_Nonnull minimum, float *_Nonnull maximum);
+typedef void ck_fn_row_range_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, float *_Nonnull minimum,
+                                 float *_Nonnull maximum);
 // Largest magnitude of each row; NaNs are skipped; a row without numbers gives 0.
 typedef void ck_fn_row_absmax_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, float *_Nonnull absmax);
 
 // codes[i] by the rule above, i < count. −128 ≤ lowest ≤ highest ≤ 127; |zero_point| ≤ 2²³.
 // Weights use −127…127 (8 bits), −8…7 (4 bits), −2…1 (2 bits).
-typedef void ck_fn_quantize_s8_f32(const float *_Nonnull x, size_t count, float inverse_scale, int32_t zero_point, int32_t lowest, int32_t highest, int8_t *_Nonnull codes);
+typedef void ck_fn_quantize_s8_f32(const float *_Nonnull x, size_t count, float inverse_scale, int32_t zero_point, int32_t lowest,
+                                   int32_t highest, int8_t *_Nonnull codes);
 // The same for 0 ≤ lowest ≤ highest ≤ 255.
-typedef void ck_fn_quantize_u8_f32(const float *_Nonnull x, size_t count, float inverse_scale, int32_t zero_point, int32_t lowest, int32_t highest, uint8_t *_Nonnull codes);
+typedef void ck_fn_quantize_u8_f32(const float *_Nonnull x, size_t count, float inverse_scale, int32_t zero_point, int32_t lowest,
+                                   int32_t highest, uint8_t *_Nonnull codes);
 // x[i] = scale · (codes[i] − zero_point), rounded once. |zero_point| ≤ 2²³.
 typedef void ck_fn_dequantize_f32_s8(const int8_t *_Nonnull codes, size_t count, float scale, int32_t zero_point, float *_Nonnull x);
 typedef void ck_fn_dequantize_f32_u8(const uint8_t *_Nonnull codes, size_t count, float scale, int32_t zero_point, float *_Nonnull x);
@@ -30,7 +33,8 @@ typedef void ck_fn_dequantize_f32_u8(const uint8_t *_Nonnull codes, size_t count
 // own range, NaNs skipped, and codes[r, 0..<columns] = clamp(rint(x · inverse_scale) + zero_point, 0, highest);
 // codes[r, columns..<code_stride] become 0. highest is 127 or 255 (any of 1…255 works). A row whose range is not finite has
 // scale 1 and a zero point of 0 or highest: its infinities clamp, its small numbers keep their order.
-typedef void ck_fn_quantize_rows_u8_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, int32_t highest, uint8_t *_Nonnull codes, size_t code_stride, float *_Nonnull scale, int32_t *_Nonnull zero_point);
+typedef void ck_fn_quantize_rows_u8_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, int32_t highest,
+                                        uint8_t *_Nonnull codes, size_t code_stride, float *_Nonnull scale, int32_t *_Nonnull zero_point);
 
 // sums[r] = Σ_c codes[r, c], exactly (columns ≤ 2²³: 255 · 2²³ < 2³¹).
 typedef void ck_fn_row_sums_s32_s8(const int8_t *_Nonnull codes, size_t rows, size_t columns, size_t stride, int32_t *_Nonnull sums);

@@ -21,7 +21,8 @@ typedef void ck_fn_widen_f32_bf16(const uint16_t *_Nonnull source, float *_Nonnu
 
 // float32 rounded to TF32 (10 stored significand bits), kept in a float32 whose low 13 bits are zero.
 typedef void ck_fn_round_tf32_even_f32(const float *_Nonnull source, float *_Nonnull destination, size_t count);  // to nearest, ties to even
-typedef void ck_fn_round_tf32_away_f32(const float *_Nonnull source, float *_Nonnull destination, size_t count);  // to nearest, ties away (PTX cvt.rna)
+// to nearest, ties away (PTX cvt.rna)
+typedef void ck_fn_round_tf32_away_f32(const float *_Nonnull source, float *_Nonnull destination, size_t count);
 typedef void ck_fn_round_tf32_zero_f32(const float *_Nonnull source, float *_Nonnull destination, size_t count);  // toward zero
 
 #endif

@@ -59,11 +59,13 @@ typedef struct ck_sparse_s8 {
 // ---- Choosing blocks of dense[N, K]. Arrays over blocks are [N/R rounded up][K/C rounded up].
 
 // norms: the magnitude of a 1×1 block, the sum of squares of a larger one.
-void ck_sparse_block_norms(const float *_Nonnull dense, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, float *_Nonnull norms);
+void ck_sparse_block_norms(const float *_Nonnull dense, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns,
+                           float *_Nonnull norms);
 // keep[i] = 1 for exactly `kept` ≤ count blocks of the largest norms; of equal ones the first. tally: 65,536 uint32 of scratch.
 void ck_sparse_keep_largest(const float *_Nonnull norms, size_t count, size_t kept, uint32_t *_Nonnull tally, uint8_t *_Nonnull keep);
 // keep[i] = 1 for blocks with any weight whose mask[N, K] is not zero.
-void ck_sparse_keep_masked(const uint8_t *_Nonnull mask, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, uint8_t *_Nonnull keep);
+void ck_sparse_keep_masked(const uint8_t *_Nonnull mask, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns,
+                           uint8_t *_Nonnull keep);
 // Collects the kept blocks in canonical form (see below), zeros where the mask (if any) is zero; returns their number. With
 // offsets null it only counts.
 size_t ck_sparse_collect(const float *_Nonnull dense, const uint8_t *_Nullable mask, size_t inputs, size_t outputs, size_t block_rows,
@@ -75,8 +77,9 @@ size_t ck_sparse_collect(const float *_Nonnull dense, const uint8_t *_Nullable m
 void ck_sparse_quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets, const float *_Nonnull values,
                         float shared_largest, float *_Nonnull scales, int8_t *_Nonnull codes);
 
-// ---- Packing. The canonical form is block-CSR: offsets[strips + 1] (from any first one on, so that a part can be packed), columns[blocks] (block columns, ascending within a strip),
-// values[blocks][R][C]. Sizes come first, so that the caller can allocate; then the arrays are filled.
+// ---- Packing. The canonical form is block-CSR: offsets[strips + 1] (from any first one on, so that a part can be packed), columns[blocks]
+// (block columns, ascending within a strip), values[blocks][R][C]. Sizes come first, so that the caller can allocate; then the arrays are
+// filled.
 
 typedef struct ck_sparse_sizes {
   size_t slices, runs, strips, columns, values;  // elements of run_starts less one, runs, strips, columns, values

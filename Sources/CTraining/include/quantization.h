@@ -20,14 +20,16 @@ float ck_largest_row_sum_f32(const float *_Nonnull codes, size_t rows, size_t co
 void ck_add_sums_s32(const float *_Nonnull sums, size_t count, int32_t *_Nonnull totals);
 // y[m, n] = float(sum[m, n]) · (x_scales[m] · w_scales[n]) + bias[n], each operation rounded: the epilogue of the integer kernels. Sums are
 // in `totals`, or where that is null in y itself.
-void ck_scale_sums_f32(const int32_t *_Nullable totals, size_t rows, size_t columns, const float *_Nonnull x_scales, const float *_Nonnull w_scales, const float *_Nullable bias, float *_Nonnull y);
+void ck_scale_sums_f32(const int32_t *_Nullable totals, size_t rows, size_t columns, const float *_Nonnull x_scales,
+                       const float *_Nonnull w_scales, const float *_Nullable bias, float *_Nonnull y);
 // y[m, n] = x[m, n] · scales[m].
 void ck_scale_each_row_f32(const float *_Nonnull x, size_t rows, size_t columns, const float *_Nonnull scales, float *_Nonnull y);
 
 // Straight-through estimator with a learned scale (LSQ, Esser et al. 2020, arXiv:1902.08153), v = x · inverse_scale: `gradient` holds that of
 // scale · code and becomes that of x, which is 0 unless lowest < v < highest. Returns the gradient of the scale, Σ gradient · (code − v) inside
 // and Σ gradient · code outside. `x_gradient` may be `gradient`.
-double ck_lsq_gradient_f32(const float *_Nonnull x, const float *_Nonnull codes, size_t count, float inverse_scale, float lowest, float highest, const float *_Nonnull gradient, float *_Nonnull x_gradient);
+double ck_lsq_gradient_f32(const float *_Nonnull x, const float *_Nonnull codes, size_t count, float inverse_scale, float lowest,
+                           float highest, const float *_Nonnull gradient, float *_Nonnull x_gradient);
 // Σ a[i] · b[i] in float64.
 double ck_dot_f64_f32(const float *_Nonnull a, const float *_Nonnull b, size_t count);
 
@@ -57,11 +59,13 @@ void ck_add_column_sums_f64(const float *_Nonnull x, size_t rows, size_t columns
 // rounded[i] = x[i]; differences[i] = a[i] − b[i]; corrections[r] = Σ_c (w[r, c] − q[r, c]) · means[c].
 void ck_round_f32_f64(const double *_Nonnull x, size_t count, float *_Nonnull rounded);
 void ck_difference_f64_f32(const float *_Nonnull a, const float *_Nonnull b, size_t count, double *_Nonnull differences);
-void ck_mean_differences_f32(const float *_Nonnull w, const float *_Nonnull q, size_t rows, size_t columns, const double *_Nonnull means, float *_Nonnull corrections);
+void ck_mean_differences_f32(const float *_Nonnull w, const float *_Nonnull q, size_t rows, size_t columns, const double *_Nonnull means,
+                             float *_Nonnull corrections);
 
 // GPTQ (Frantar et al. 2023, arXiv:2210.17323) on one output: rounds w[0], adds what that loses to the weights that follow, and so on.
 // upper[count, count] is the upper Cholesky factor of the inverse Hessian, scales and zero_points[count] those of the weights; w is
 // destroyed. Codes lie in lowest…highest; where `signs` is not 0 they are −1 and 1.
-void ck_gptq_row_f32(float *_Nonnull w, size_t count, const float *_Nonnull upper, const float *_Nonnull scales, const int8_t *_Nonnull zero_points, int32_t lowest, int32_t highest, int signs, int8_t *_Nonnull codes);
+void ck_gptq_row_f32(float *_Nonnull w, size_t count, const float *_Nonnull upper, const float *_Nonnull scales,
+                     const int8_t *_Nonnull zero_points, int32_t lowest, int32_t highest, int signs, int8_t *_Nonnull codes);
 
 #endif

@@ -55,7 +55,8 @@ public final class DistillationLoss: TrainingLoss {
         (self.configuration, samples, classes) = (configuration, data.count, data.classes)
         self.teachers = zip(teachers, weights).map { ($0, $1) }
         self.hasLabel = hasLabel?.map { $0 ? 1 : 0 }
-        hints = try configuration.hints.isEmpty
+        hints =
+            try configuration.hints.isEmpty
             ? nil : HintLoss(configuration, student: student, teacher: hintTeacher, data: data, seed: seed)
     }
 

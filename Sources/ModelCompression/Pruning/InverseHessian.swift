@@ -31,25 +31,25 @@ internal enum InverseHessian {
 
     // The upper triangle of a row-major matrix is the lower one that LAPACK sees.
     #if canImport(Darwin)
-    private typealias Routine = (UnsafeMutablePointer<Double>, Int) -> Int
-    private static func potrf(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
-        var (uplo, size, stride, info) = (CChar(76), __CLPK_integer(n), __CLPK_integer(n), __CLPK_integer(0))
-        dpotrf_(&uplo, &size, a, &stride, &info)
-        return Int(info)
-    }
-    private static func potri(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
-        var (uplo, size, stride, info) = (CChar(76), __CLPK_integer(n), __CLPK_integer(n), __CLPK_integer(0))
-        dpotri_(&uplo, &size, a, &stride, &info)
-        return Int(info)
-    }
+        private typealias Routine = (UnsafeMutablePointer<Double>, Int) -> Int
+        private static func potrf(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
+            var (uplo, size, stride, info) = (CChar(76), __CLPK_integer(n), __CLPK_integer(n), __CLPK_integer(0))
+            dpotrf_(&uplo, &size, a, &stride, &info)
+            return Int(info)
+        }
+        private static func potri(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
+            var (uplo, size, stride, info) = (CChar(76), __CLPK_integer(n), __CLPK_integer(n), __CLPK_integer(0))
+            dpotri_(&uplo, &size, a, &stride, &info)
+            return Int(info)
+        }
     #else
-    private typealias Routine = (UnsafeMutablePointer<Double>, Int) -> Int
-    private static func potrf(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
-        Int(LAPACKE_dpotrf(LAPACK_COL_MAJOR, CChar(76), Int32(n), a, Int32(n)))
-    }
-    private static func potri(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
-        Int(LAPACKE_dpotri(LAPACK_COL_MAJOR, CChar(76), Int32(n), a, Int32(n)))
-    }
+        private typealias Routine = (UnsafeMutablePointer<Double>, Int) -> Int
+        private static func potrf(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
+            Int(LAPACKE_dpotrf(LAPACK_COL_MAJOR, CChar(76), Int32(n), a, Int32(n)))
+        }
+        private static func potri(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
+            Int(LAPACKE_dpotri(LAPACK_COL_MAJOR, CChar(76), Int32(n), a, Int32(n)))
+        }
     #endif
 
     private static func lapack(_ matrix: inout [Double], _ columns: Int, _ routine: Routine) -> Int {

@@ -6,7 +6,8 @@ extension TrainableNetwork {
     /// - Parameters:
     ///   - granularity: what was pruned as one; blocks and N:M become layers of their own where kernels for them exist, else
     ///     single weights.
-    ///   - values: float32, or int8 with one scale for a layer and activations quantized row by row; layers that stay dense are then quantized as w8a8.
+    ///   - values: float32, or int8 with one scale for a layer and activations quantized row by row; layers that stay dense are then quantized
+    ///     as w8a8.
     ///   - minimumSparsity: layers with a smaller share of pruned weights stay dense.
     ///   - expectedRows: how many rows of activations a product will usually have.
     /// - Throws: `CompressionError.numerics` if layers cannot be made.
@@ -23,7 +24,8 @@ extension TrainableNetwork {
 
     /// THE place where the deployed form of a pruned layer is chosen.
     private static func sparseLinear(
-        _ layer: any WeightedLayer, _ linear: Linear, granularity: PruningGranularity, values: SparseValues, minimumSparsity: Double, expectedRows: Int
+        _ layer: any WeightedLayer, _ linear: Linear, granularity: PruningGranularity, values: SparseValues, minimumSparsity: Double,
+        expectedRows: Int
     ) throws -> any LinearLayer {
         let weight = layer.weight, dense: any LinearLayer = values == .int8 ? try QuantizedLinear(linear, scheme: .w8a8) : linear
         guard let keeps = weight.mask else { return dense }

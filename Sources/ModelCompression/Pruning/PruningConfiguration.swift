@@ -64,7 +64,8 @@ public enum PruningSchedule: Sendable, Hashable, Codable {
     case linear(begin: Double = 0, end: Double = 0.5, every: Int = 100)
     /// The same with s(t) = s · (1 − (1 − t)³) (Zhu and Gupta 2017, arXiv:1710.01878).
     case cubic(begin: Double = 0, end: Double = 0.5, every: Int = 100)
-    /// Rounds of pruning and fine-tuning; each takes the same share of what is left: s(r) = 1 − (1 − s)^(r / rounds), or, where s = 1, s · r / rounds.
+    /// Rounds of pruning and fine-tuning; each takes the same share of what is left: s(r) = 1 − (1 − s)^(r / rounds), or, where s = 1, s · r /
+    /// rounds.
     case iterative(rounds: Int)
 
     /// The sparsity that a run towards `target` has at `progress` 0…1 between its begin and end; of an iterative run, after a share

@@ -72,7 +72,8 @@ extension PruningConfiguration {
         switch granularity {
         case .blocks(let r, let c) where rows % r != 0 || columns % c != 0:
             throw .shapeMismatch(
-                what: "weights of layer \(layer.name)", expected: "a multiple of blocks of \(r)×\(c), or the layer excluded", found: "\(rows)×\(columns)")
+                what: "weights of layer \(layer.name)", expected: "a multiple of blocks of \(r)×\(c), or the layer excluded",
+                found: "\(rows)×\(columns)")
         case .nOfM(let keep, let group) where columns % group != 0:
             throw .shapeMismatch(
                 what: "weights of layer \(layer.name)", expected: "a multiple of \(group) inputs for \(keep):\(group), or the layer excluded",

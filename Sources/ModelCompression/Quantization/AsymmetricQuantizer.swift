@@ -17,9 +17,11 @@ internal enum AsymmetricQuantizer {
         guard let scheme = format.scheme else { preconditionFailure("quantization of \(layer): expected an integer format, found \(format)") }
         let (rows, columns) = (weight.rows, weight.columns), groups = scheme.group > 0 ? columns / scheme.group : 1
         let (grids, scales, multipliers) = grids(weight, format, groups: groups, searches: rounding != .nearest || scheme.bits <= 2)
-        let upper = rounding == .gptq ? try hessian.map { hessian throws(CompressionError) in
-            try WeightQuantizer.choleskyOfInverse(hessian, columns: columns, layer: layer)
-        } : nil
+        let upper =
+            rounding == .gptq
+            ? try hessian.map { hessian throws(CompressionError) in
+                try WeightQuantizer.choleskyOfInverse(hessian, columns: columns, layer: layer)
+            } : nil
         var codes = [Int8](repeating: 0, count: weight.count)
         let copy = weight.copy()
         for row in 0..<rows {

@@ -26,8 +26,8 @@ public enum CalibrationMethod: Sendable, Hashable, Codable {
 /// Whether zero is the code 0.
 public enum WeightSymmetry: String, Sendable, Hashable, Codable, CaseIterable {
     case symmetric
-    /// A zero point for each scale, so that codes span the range from the least to the greatest weight. For weights alone, in 8, 4, 3 and 2 bits: integer
-    /// products have no zero points of weights.
+    /// A zero point for each scale, so that codes span the range from the least to the greatest weight. For weights alone, in 8, 4, 3 and 2
+    /// bits: integer products have no zero points of weights.
     case asymmetric
 }
 

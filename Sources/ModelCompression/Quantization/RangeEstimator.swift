@@ -98,8 +98,8 @@ public struct RangeEstimator: Sendable {
         return best.range
     }
 
-    // Both ends move by the same share, so that codes stay codes of the whole range: clipping magnitudes instead, as is done for symmetric codes, would
-    // cut the long side of standardized images at the spike of the short one.
+    // Both ends move by the same share, so that codes stay codes of the whole range: clipping magnitudes instead, as is done for symmetric
+    // codes, would cut the long side of standardized images at the spike of the short one.
     private func leastDivergenceRange() -> ClosedRange<Float> {
         var scratch = [Double](repeating: 0, count: Self.bins)
         var best = (divergence: Double.infinity, range: low...high)

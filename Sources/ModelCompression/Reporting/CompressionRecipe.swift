@@ -34,7 +34,8 @@ public enum CompressionStep: Sendable, Hashable, Codable {
     public init(from decoder: any Decoder) throws {
         let fields = try StrictFields(decoder, of: "a step", names: Self.names)
         guard fields.names.count == 1 else {
-            throw CompressionError.outOfRange(what: "keys of a step", allowed: "one of \(Self.names.joined(separator: ", "))", found: "\(fields.names.sorted())")
+            throw CompressionError.outOfRange(
+                what: "keys of a step", allowed: "one of \(Self.names.joined(separator: ", "))", found: "\(fields.names.sorted())")
         }
         switch fields.names[0] {
         case "train": self = .train(try fields.required("train"))
@@ -89,7 +90,8 @@ public struct RecipePruning: Sendable, Hashable, Codable {
     /// "4x1" or "2:4"; `begin`, `end` (shares of the fine-tuning's steps) and `every` (steps) of gradual schedules, `rounds` of iterative ones.
     public init(from decoder: any Decoder) throws {
         let fields = try StrictFields(decoder, of: "prune", names: Self.names)
-        let ratio: Double? = try fields.optional("ratio"), sparsity: Double? = try fields.optional("sparsity"), seed: UInt64 = try fields.value("seed", or: 0)
+        let ratio: Double? = try fields.optional("ratio"), sparsity: Double? = try fields.optional("sparsity"),
+            seed: UInt64 = try fields.value("seed", or: 0)
         let granularity = try Self.granularity(fields.value("granularity", or: "weights"))
         var fraction = sparsity ?? ratio.map { 1 - 1 / $0 }
         if fraction == nil, case .nOfM(let kept, let group) = granularity { fraction = 1 - Double(kept) / Double(group) }
@@ -116,7 +118,8 @@ public struct RecipePruning: Sendable, Hashable, Codable {
 
     private static func scores(_ seed: UInt64) -> [(String, PruningScore)] {
         [
-            ("magnitude", .magnitudeL1), ("magnitudeL2", .magnitudeL2), ("random", .random(seed: seed)), ("gradientTimesWeight", .gradientTimesWeight),
+            ("magnitude", .magnitudeL1), ("magnitudeL2", .magnitudeL2), ("random", .random(seed: seed)),
+            ("gradientTimesWeight", .gradientTimesWeight),
             ("taylor", .taylor), ("activationTimesWeight", .activationTimesWeight), ("secondOrderDiagonal", .secondOrderDiagonal),
             ("secondOrderCorrected", .secondOrderCorrected),
         ]
@@ -125,11 +128,13 @@ public struct RecipePruning: Sendable, Hashable, Codable {
     private static func score(_ name: String, _ seed: UInt64) throws -> PruningScore { try choose("score", name, scores(seed)) }
 
     private static func schedule(_ fields: StrictFields) throws -> PruningSchedule {
-        let begin: Double = try fields.value("begin", or: 0), end: Double = try fields.value("end", or: 0.6), every: Int = try fields.value("every", or: 100)
+        let begin: Double = try fields.value("begin", or: 0), end: Double = try fields.value("end", or: 0.6),
+            every: Int = try fields.value("every", or: 100)
         return try choose(
             "schedule", fields.value("schedule", or: "oneShot"),
             [
-                ("oneShot", .oneShot), ("linear", .linear(begin: begin, end: end, every: every)), ("cubic", .cubic(begin: begin, end: end, every: every)),
+                ("oneShot", .oneShot), ("linear", .linear(begin: begin, end: end, every: every)),
+                ("cubic", .cubic(begin: begin, end: end, every: every)),
                 ("iterative", .iterative(rounds: fields.value("rounds", or: 3))),
             ])
     }
@@ -220,7 +225,8 @@ public struct RecipeQuantization: Sendable, Hashable, Codable {
     }
 
     private static let names = [
-        "format", "layerFormats", "activations", "calibration", "rounding", "weights", "foldsBatchNormalization", "equalizesLayers", "correctsBias", "samples", "training",
+        "format", "layerFormats", "activations", "calibration", "rounding", "weights", "foldsBatchNormalization", "equalizesLayers", "correctsBias",
+        "samples", "training",
         "calibrationShare",
     ]
 
@@ -298,7 +304,8 @@ public struct CompressionRecipe: Sendable, Hashable, Codable {
         } catch let error as CompressionError {
             throw error
         } catch {
-            throw .damagedFile(path: path, what: "recipe", expected: "JSON of the form {\"name\": …, \"steps\": [{\"train\": {…}}, …]}", found: "\(error)")
+            throw .damagedFile(
+                path: path, what: "recipe", expected: "JSON of the form {\"name\": …, \"steps\": [{\"train\": {…}}, …]}", found: "\(error)")
         }
     }
 

@@ -41,7 +41,9 @@ public final class CompressionRun {
     ) throws(CompressionError) {
         try recipe.validate(for: network)
         for data in [training, test] { try requireMatch(network, data) }
-        (self.recipe, initial, self.network, self.training, self.test, self.threads) = (recipe, network.copy(), network.copy(), training, test, threads)
+        (self.recipe, initial, self.network, self.training, self.test, self.threads) = (
+            recipe, network.copy(), network.copy(), training, test, threads
+        )
         files = try directory.map { path throws(CompressionError) in try RunFiles(path, recipe: recipe, fingerprint: network.fingerprint) }
         rewinding = RewindHook(epochs: recipe.rewindEpochs, files: files)
     }
@@ -121,7 +123,8 @@ public final class CompressionRun {
         case .prune(let options):
             let pruner = try Pruner(network, configuration: options.pruning, data: training, parallelism: parallelism)
             _ = try pruner.run(
-                training: training, fineTuning: options.fineTuning.configuration(threads: threads), hooks: [StopHook { [weak self] in self?.isStopping ?? false }],
+                training: training, fineTuning: options.fineTuning.configuration(threads: threads),
+                hooks: [StopHook { [weak self] in self?.isStopping ?? false }],
                 snapshots: rewinding.snapshots(for: initial), checkpointPath: files?.checkpoint(index), resumes: true
             ) { [self] in
                 if let training = $0.training { report?(training) }
@@ -195,8 +198,9 @@ extension CompressionRecipe {
 
     /// Epochs of training that a later step rewinds to.
     internal var rewindEpochs: Set<Int> {
-        Set(steps.compactMap { step in
-            if case .prune(let options) = step, case .rewound(let epoch) = options.pruning.start { epoch } else { nil }
-        })
+        Set(
+            steps.compactMap { step in
+                if case .prune(let options) = step, case .rewound(let epoch) = options.pruning.start { epoch } else { nil }
+            })
     }
 }

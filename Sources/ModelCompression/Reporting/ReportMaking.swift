@@ -17,7 +17,9 @@ extension CompressionReport {
         layers = Self.layers(dense, before, network, deployed)
         latencies = [1, 32].map { Self.latency(batch: $0, before, deployed, test, parallelism) }
         fileBytesBefore = try Self.fileBytes { path throws(CompressionError) in try dense.saveWeights(to: path) }
-        fileBytesAfter = try Self.fileBytes { path throws(CompressionError) in try CompressionError.wrapping { try DeployedModel.write(deployed, to: path) } }
+        fileBytesAfter = try Self.fileBytes { path throws(CompressionError) in
+            try CompressionError.wrapping { try DeployedModel.write(deployed, to: path) }
+        }
         func energy(_ sequential: Sequential, _ operations: [Int]) -> Double {
             zip(sequential.weighted, operations).reduce(0) {
                 $0 + EnergyModel.microjoules(multiplyAdds: $1.1, weightBytes: $1.0.byteCount, bits: $1.0.linear.operandBits)
@@ -88,7 +90,8 @@ extension LinearLayer {
     internal var form: String {
         switch self {
         case let layer as QuantizedLinear: layer.weight.scheme.description
-        case let layer as WeightOnlyLinear: layer.weight.scheme.description + (layer.zeroPoints.isEmpty ? ", weight-only" : ", weight-only, zero points")
+        case let layer as WeightOnlyLinear:
+            layer.weight.scheme.description + (layer.zeroPoints.isEmpty ? ", weight-only" : ", weight-only, zero points")
         case let layer as HalfLinear: layer.weight.format.rawValue
         case let layer as SparseLinear: "sparse \(layer.weight.shape) \(layer.weight.values.rawValue)"
         case let layer as NMSparseLinear: "sparse \(layer.weight.sparsity) \(layer.weight.values.rawValue)"

@@ -38,7 +38,8 @@ internal final class RunFiles {
         }
         guard saved.recipe == recipe, saved.fingerprint == fingerprint else {
             throw .otherNetwork(
-                path: state, expected: "the run of recipe \(recipe.name) on \(fingerprint)", found: "recipe \(saved.recipe.name) on \(saved.fingerprint)")
+                path: state, expected: "the run of recipe \(recipe.name) on \(fingerprint)",
+                found: "recipe \(saved.recipe.name) on \(saved.fingerprint)")
         }
         return saved.records
     }

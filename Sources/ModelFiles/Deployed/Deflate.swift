@@ -8,7 +8,8 @@
 
 /// The system's zlib in memory, looked up when first needed as for .gz files.
 internal struct Deflate: @unchecked Sendable {
-    // zlib.h: int compress2(Bytef *, uLongf *, const Bytef *, uLong, int); uLong compressBound(uLong); int uncompress(Bytef *, uLongf *, const Bytef *, uLong).
+    // zlib.h: int compress2(Bytef *, uLongf *, const Bytef *, uLong, int); uLong compressBound(uLong);
+    // int uncompress(Bytef *, uLongf *, const Bytef *, uLong).
     private typealias Compress = @convention(c) (UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt>, UnsafePointer<UInt8>, UInt, CInt) -> CInt
     private typealias Bound = @convention(c) (UInt) -> UInt
     private typealias Uncompress = @convention(c) (UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt>, UnsafePointer<UInt8>, UInt) -> CInt

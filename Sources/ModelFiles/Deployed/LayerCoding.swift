@@ -35,19 +35,25 @@ internal enum LayerCoding {
         switch layer {
         case let layer as Linear: return (LayerDescription(.linear, layer), [("weight", bytes(layer.weight)), bias])
         case let layer as HalfLinear:
-            let format = layer.weight.format, values = layer.denseWeight().withUnsafeBufferPointer { values in
-                values.flatMap { value -> [UInt8] in
-                    let bits = format == .fp16 ? FP16(value).bitPattern : BF16(value).bitPattern
-                    return [UInt8(truncatingIfNeeded: bits), UInt8(truncatingIfNeeded: bits >> 8)]
+            let format = layer.weight.format,
+                values = layer.denseWeight().withUnsafeBufferPointer { values in
+                    values.flatMap { value -> [UInt8] in
+                        let bits = format == .fp16 ? FP16(value).bitPattern : BF16(value).bitPattern
+                        return [UInt8(truncatingIfNeeded: bits), UInt8(truncatingIfNeeded: bits >> 8)]
+                    }
                 }
-            }
             return (LayerDescription(.half, layer, format: format.rawValue), [("weight", values), bias])
         case let layer as QuantizedLinear:
             var description = LayerDescription(.quantized, layer, format: layer.weight.scheme.description)
-            if case .fixed(let scale, let zeroPoint) = layer.inputQuantization { (description.inputScale, description.inputZeroPoint) = (scale, zeroPoint) }
+            if case .fixed(let scale, let zeroPoint) = layer.inputQuantization {
+                (description.inputScale, description.inputZeroPoint) = (scale, zeroPoint)
+            }
             return (description, quantized(layer.weight) + [bias])
         case let layer as WeightOnlyLinear:
-            return (LayerDescription(.weightOnly, layer, format: layer.weight.scheme.description), quantized(layer.weight) + [("zeroPoints", layer.zeroPoints.map { UInt8(bitPattern: $0) }), bias])
+            return (
+                LayerDescription(.weightOnly, layer, format: layer.weight.scheme.description),
+                quantized(layer.weight) + [("zeroPoints", layer.zeroPoints.map { UInt8(bitPattern: $0) }), bias]
+            )
         case let layer as SparseLinear:
             var description = LayerDescription(.sparse, layer, format: layer.weight.shape.description)
             description.values = layer.weight.values.rawValue
@@ -186,11 +192,15 @@ extension LayerCoding {
                 weight: NMSparseMatrix(dense, mask: mask, sparsity: sparsity, values: kind), bias: bias, activation: activation)
         }
         let shape = try BlockShape(rows: format[0], columns: format[1])
-        return try SparseLinear(weight: BlockSparseMatrix(dense, mask: mask, shape: shape, values: kind, sharesScale: scales.count == 1 && n > 1), bias: bias, activation: activation)
+        return try SparseLinear(
+            weight: BlockSparseMatrix(dense, mask: mask, shape: shape, values: kind, sharesScale: scales.count == 1 && n > 1), bias: bias,
+            activation: activation)
     }
 
     private static func floats(_ bytes: [UInt8]) throws -> [Float] {
-        guard bytes.count % 4 == 0 else { throw NumericsError.shapeMismatch(what: "bytes of floats", expected: "a multiple of 4", found: "\(bytes.count)") }
+        guard bytes.count % 4 == 0 else {
+            throw NumericsError.shapeMismatch(what: "bytes of floats", expected: "a multiple of 4", found: "\(bytes.count)")
+        }
         return bytes.withUnsafeBytes { raw in (0..<bytes.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) } }
     }
 }

@@ -100,7 +100,9 @@ public struct Convolution: Layer {
                 input.withUnsafeBufferPointer { x in
                     linear.weight.withUnsafeBufferPointer { weights in
                         linear.withBias { bias in
-                            nonisolated(unsafe) let (x, y, weights, bias, windows) = (x.baseAddress!, y.baseAddress!, weights.baseAddress!, bias, windows)
+                            nonisolated(unsafe) let (x, y, weights, bias, windows) = (
+                                x.baseAddress!, y.baseAddress!, weights.baseAddress!, bias, windows
+                            )
                             parallelism.forEachPart(ofStages: [images.count]) { _, part, thread in
                                 let range = images[part]
                                 kernel(

@@ -69,7 +69,8 @@ public struct QuantizedLinear: LinearLayer {
     /// - Precondition: `input` has `inputs` columns, `scale` is positive, `zeroPoint` in 0…255.
     public func requantized(_ input: Matrix, scale: Float, zeroPoint: Int, parallelism: Parallelism = .serial) -> [UInt8] {
         precondition(input.columns == inputs, "input of QuantizedLinear: expected \(inputs) columns, found \(input.columns)")
-        precondition(scale > 0 && (0...255).contains(zeroPoint), "requantization: expected scale > 0 and zero point 0…255, found \(scale), \(zeroPoint)")
+        precondition(
+            scale > 0 && (0...255).contains(zeroPoint), "requantization: expected scale > 0 and zero point 0…255, found \(scale), \(zeroPoint)")
         return requantize(input, OutputQuantization(scale: scale, zeroPoint: Int32(zeroPoint), isSigned: false), parallelism)
     }
 

@@ -108,11 +108,12 @@ public struct QuantizedMatrix: Sendable {
         multipliers: UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>
     ) {
         let bits = scheme.isTernary ? Int32(ck_ternary) : Int32(scheme.bits)
-        let sharing = switch scheme.granularity {
-        case .tensor: rows * columns
-        case .channel: columns
-        case .group(let size): size
-        }
+        let sharing =
+            switch scheme.granularity {
+            case .tensor: rows * columns
+            case .channel: columns
+            case .group(let size): size
+            }
         let sorting = AlignedBuffer<UInt32>(unfilledCount: scheme.isTernary ? 2 * sharing : 0)
         switch scheme.granularity {
         case .tensor, .channel:

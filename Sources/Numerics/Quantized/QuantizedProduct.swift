@@ -171,10 +171,11 @@ extension ck_gemm_output {
     }
 }
 
-internal typealias ck_fn_gemm = @convention(c) (
-    UnsafePointer<ck_gemm_weights>, UnsafePointer<ck_gemm_activations>, UnsafePointer<ck_gemm_output>, Int, Int, Int, Int,
-    UnsafeMutableRawPointer
-) -> Void
+internal typealias ck_fn_gemm =
+    @convention(c) (
+        UnsafePointer<ck_gemm_weights>, UnsafePointer<ck_gemm_activations>, UnsafePointer<ck_gemm_output>, Int, Int, Int, Int,
+        UnsafeMutableRawPointer
+    ) -> Void
 
 /// Codes, scales and zero points of M rows in scratch memory, in the layout that the gemm kernels read.
 internal struct QuantizedActivations {

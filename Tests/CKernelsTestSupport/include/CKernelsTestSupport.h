@@ -11,8 +11,10 @@
 
 // Whether two kernels give the same bits for the float32 inputs first, first + stride, first + 2·stride, … below 2³². If not,
 // *difference is an input on which they do not. round_f16_f32 and round_bf16_f32 have one type, so have the three of TF32.
-bool ck_test_sweep_16(ck_fn_round_f16_f32 *_Nonnull one, ck_fn_round_f16_f32 *_Nonnull other, uint32_t first, uint32_t stride, uint32_t *_Nonnull difference);
-bool ck_test_sweep_32(ck_fn_round_tf32_even_f32 *_Nonnull one, ck_fn_round_tf32_even_f32 *_Nonnull other, uint32_t first, uint32_t stride, uint32_t *_Nonnull difference);
+bool ck_test_sweep_16(ck_fn_round_f16_f32 *_Nonnull one, ck_fn_round_f16_f32 *_Nonnull other, uint32_t first, uint32_t stride,
+                      uint32_t *_Nonnull difference);
+bool ck_test_sweep_32(ck_fn_round_tf32_even_f32 *_Nonnull one, ck_fn_round_tf32_even_f32 *_Nonnull other, uint32_t first, uint32_t stride,
+                      uint32_t *_Nonnull difference);
 
 // MXCSR or FPCR of this thread.
 uint64_t ck_test_float_control(void);
