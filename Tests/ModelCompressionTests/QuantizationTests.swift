@@ -263,6 +263,39 @@ import Testing
         }
     }
 
+    /// The best of all choices, by trying each; and what is given with so many layers that choices have to be left out.
+    @Test func mixedPrecisionIsTheBestChoice() throws {
+        var generator = SeededGenerator(seed: 12)
+        func table(_ layers: Int) -> [LayerSensitivity] {
+            (0..<layers).flatMap { layer in
+                [WeightFormat.integer(.w8a8), .integer(.w4a8), .integer(.w2a8)].enumerated().map { index, format in
+                    LayerSensitivity(
+                        layer: "fc\(layer)", format: format, accuracy: 0.9 - Double(index) * abs(generator.gaussian()) / 50,
+                        bytes: (4 - index) * (50 + Int(abs(generator.gaussian()) * 200)))
+                }
+            }
+        }
+        for _ in 0..<20 {
+            let table = table(5), sizes = (0..<5).map { layer in table[3 * layer..<3 * layer + 3].map(\.bytes) }
+            let least = sizes.reduce(0) { $0 + $1.min()! }, most = sizes.reduce(0) { $0 + $1.max()! }
+            for share in [0, 0.3, 0.7, 1] {
+                let budget = least + Int(share * Double(most - least))
+                var best = Double.infinity
+                for code in 0..<243 {
+                    let picks = (0..<5).map { table[3 * $0 + [1, 3, 9, 27, 81].map { code / $0 % 3 }[$0]] }
+                    if picks.reduce(0, { $0 + $1.bytes }) <= budget { best = min(best, picks.reduce(0) { $0 + (1 - $1.accuracy) }) }
+                }
+                let mixed = try MixedPrecision(table, budget: budget)
+                let found = table.filter { mixed.layerFormats[$0.layer] == $0.format }
+                #expect(abs(found.reduce(0) { $0 + (1 - $1.accuracy) } - best) < 1e-12 && mixed.bytes <= budget)
+                #expect(found.reduce(0) { $0 + $1.bytes } == mixed.bytes)
+            }
+        }
+        let many = table(60), budget = many.reduce(0) { $0 + $1.bytes } / 3
+        let mixed = try MixedPrecision(many, budget: budget)
+        #expect(mixed.bytes <= budget && mixed.bytes > budget * 99 / 100 && mixed.layerFormats.count == 60)
+    }
+
     /// Every weight within a step (2 bits: ranges are searched), zero without error, and codes in their range: of weights mostly on one side.
     @Test(arguments: ["w8a8", "w4a8-channel", "w3a8-channel", "w2a8-channel", "w4a8-tensor", "w4a8-g32", "w2a8-g64"])
     func asymmetricWeightsSpanTheirRange(name: String) throws {
