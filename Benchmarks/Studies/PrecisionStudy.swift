@@ -54,6 +54,7 @@ struct PrecisionStudy: ParsableCommand {
         let trainer = try Trainer(network, data: laboratory.training, configuration: configuration, loss: setting.loss())
         try recorder.attach(to: trainer)
         _ = try trainer.run()
+        laboratory.figures.append("<h2>Gradients, \(setting.name)</h2>")
         print("\n    gradients with respect to outputs (float32, 2 epochs): exponents, and the share that FP16 makes 0 or subnormal")
         for layer in network.layers {
             guard let histogram = recorder.layers[layer.name], let range = histogram.range else { continue }
@@ -62,7 +63,11 @@ struct PrecisionStudy: ParsableCommand {
             }
             print("    \(layer.name): 2^\(range.lowerBound) … 2^\(range.upperBound); \(shares.joined(separator: "; "))")
             print("      " + bars(histogram, range))
+            laboratory.figures += [Float(1), 65_536].map { StudyPage.gradients(layer: layer.name, histogram, scale: $0) }
         }
+        laboratory.figures.append(
+            "<p class=\"note\">How often each exponent occurs (float32, 2 epochs), unscaled and with the loss times 65,536. Red: FP16 makes 0 of it; yellow: subnormal.</p>"
+        )
         print("")
     }
 

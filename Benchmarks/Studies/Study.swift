@@ -44,6 +44,9 @@ struct StudyOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Also write the figures as JSON to this file.", valueName: "file"))
     var json: String?
 
+    @Option(help: ArgumentHelp("Also write a page with the figures as plots to this file.", valueName: "file"))
+    var html: String?
+
     func check() throws {
         guard (1...100).contains(seeds) else { throw BenchmarkError("--seeds: expected 1…100, found \(seeds)") }
         if let epochs, !(1...1000).contains(epochs) { throw BenchmarkError("--epochs: expected 1…1000, found \(epochs)") }
@@ -62,6 +65,10 @@ final class Laboratory {
     private var rows: [Row] = []
     private let table: Table
     private let progress: Progress
+    /// Drawings for the page, in HTML.
+    var figures: [String] = []
+    private let title: String
+    private let subtitle: String
     /// Printed at the end of the row that is being made.
     var note = ""
 
@@ -87,9 +94,11 @@ final class Laboratory {
         epochs = options.epochs ?? (isSmall ? 30 : 14)
         seeds = 0..<UInt64(options.seeds)
         progress = Progress(title)
-        print(
-            "\(title): \(options.data), \(training.count) samples for training, \(test.count) \(options.validate ? "of them left out for choosing" : "for testing"), "
-                + "\(options.seeds) seed\(options.seeds == 1 ? "" : "s"), \(epochs) epochs\n")
+        self.title = title
+        subtitle =
+            "\(options.data), \(training.count) samples for training, \(test.count) \(options.validate ? "left out for choosing" : "for testing"), "
+            + "\(options.seeds) seed\(options.seeds == 1 ? "" : "s"), \(epochs) epochs"
+        print("\(title): \(subtitle)\n")
         table = Table([("", 58), ("accuracy", 9), ("±", 6), ("seconds", 8), ("notes", 30)])
     }
 
@@ -159,8 +168,12 @@ final class Laboratory {
         return mean
     }
 
-    /// Writes the rows as JSON where that was asked for.
+    /// Writes the rows as JSON and as a page where that was asked for.
     func finish() throws {
+        if let html = options.html {
+            let page = StudyPage.html(title: title, subtitle: subtitle, rows: rows, figures: figures)
+            try Data(page.utf8).write(to: URL(fileURLWithPath: html), options: .atomic)
+        }
         guard let json = options.json else { return }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
