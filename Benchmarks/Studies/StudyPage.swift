@@ -45,7 +45,7 @@ enum StudyPage {
         return WebPage.drawing(height: height + 26, shapes)
     }
 
-    /// Exponents of a layer's gradients, with what FP16 makes of them at a loss scale: below 2⁻²⁴ zero, below 2⁻¹⁴ subnormal.
+    /// Exponents of a layer's gradients, with what FP16 makes of them at a loss scale: up to 2⁻²⁵ zero, below 2⁻¹⁴ subnormal.
     static func gradients(layer: String, _ histogram: GradientHistogram, scale: Float) -> String {
         let exponents = -55...20, shift = Int(log2(scale)), width = 700.0 / Double(exponents.count)
         let most = Double(max(1, exponents.map { histogram.count(exponent: $0 - shift) }.max()!))
@@ -53,7 +53,7 @@ enum StudyPage {
         var shapes = [WebPage.text(118, 46, layer, anchor: "end"), WebPage.text(118, 62, "× \(Int(scale))", anchor: "end")]
         for exponent in exponents {
             let height = 60 * Double(histogram.count(exponent: exponent - shift)) / most
-            let color = exponent < -24 ? red : exponent < -14 ? "#e0a33a" : blue
+            let color = exponent < -25 ? red : exponent < -14 ? "#e0a33a" : blue
             shapes.append(WebPage.rectangle(x(exponent), 66 - height, width - 1, height, color: color))
         }
         shapes.append(WebPage.line(130, 66.5, 830, 66.5, color: "#5b6876"))
