@@ -1,4 +1,5 @@
 public import CompactNumerics
+public import Foundation
 public import ModelFiles
 
 /// What was wrong with data, options or files, or what stopped a training run. `description` is one line that names what was expected
@@ -50,4 +51,9 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
             throw .outOfRange(what: "operation", allowed: "success", found: "\(error)")
         }
     }
+}
+
+extension CompressionError: LocalizedError {
+    /// The same line as `description`: what an alert or `localizedDescription` shows.
+    public var errorDescription: String? { description }
 }

@@ -1,3 +1,5 @@
+public import Foundation
+
 /// What is wrong with a file. `description` is one line: the file, what was looked at, what was expected, what was found.
 public struct ModelFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What kind of trouble it is, for a program that treats some of it differently.
@@ -35,6 +37,11 @@ public struct ModelFileError: Error, Equatable, Sendable, CustomStringConvertibl
     public var description: String {
         "\(path): \(what): expected \(expected), found \(found)"
     }
+}
+
+extension ModelFileError: LocalizedError {
+    /// The same line as `description`: what an alert or `localizedDescription` shows.
+    public var errorDescription: String? { description }
 }
 
 extension String {

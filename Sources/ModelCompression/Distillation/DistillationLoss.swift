@@ -75,11 +75,11 @@ public final class DistillationLoss: TrainingLoss {
 
     /// The mean loss over the batch, with the hints' share; samples without a label count in the mean.
     public func evaluate(_ logits: Tensor, batch: Batch, gradient: Tensor) -> Double {
-        precondition(
+        trapUnless(
             logits.columns == classes && batch.indices.count == logits.rows && batch.labels.count == logits.rows,
             "distillation: expected a batch of \(logits.rows) samples and \(classes) classes, found \(batch.indices.count) indices, "
                 + "\(batch.labels.count) labels and \(logits.columns) columns")
-        precondition(batch.indices.allSatisfy { (0..<samples).contains($0) }, "distillation: expected indices of \(samples) samples")
+        trapUnless(batch.indices.allSatisfy { (0..<samples).contains($0) }, "distillation: expected indices of \(samples) samples")
         guard logits.rows > 0 else { return 0 }
         let rows = Double(logits.rows)
         let sum = Self.withInt64(batch.indices) { indices in
@@ -100,7 +100,7 @@ public final class DistillationLoss: TrainingLoss {
     ///
     /// - Precondition: `indices` are indices of samples.
     public func softTargets(_ indices: [Int]) -> Tensor {
-        precondition(indices.allSatisfy { (0..<samples).contains($0) }, "distillation: expected indices of \(samples) samples")
+        trapUnless(indices.allSatisfy { (0..<samples).contains($0) }, "distillation: expected indices of \(samples) samples")
         Self.withInt64(indices) { soften($0, count: indices.count) }
         return targets.copy()
     }

@@ -32,7 +32,7 @@ internal final class HintLoss {
         guard let teacher else {
             throw .outOfRange(what: "hints", allowed: "none without the teacher's network", found: "\(configuration.hints.count)")
         }
-        precondition(student !== teacher, "hints: expected a teacher other than the student")
+        trapUnless(student !== teacher, "hints: expected a teacher other than the student")
         try requireMatch(teacher, data)
         var hints: [Hint] = []
         var generator = SeededGenerator(seed: seed, stream: 0x4814)
@@ -69,7 +69,7 @@ internal final class HintLoss {
 
     private func evaluate(_ hint: Hint) -> Double {
         let features = student.output(ofLayer: hint.studentLayer), target = teacher.output(ofLayer: hint.teacherLayer)
-        precondition(features.rows == target.rows, "hints: expected a student that has seen \(target.rows) samples, found \(features.rows)")
+        trapUnless(features.rows == target.rows, "hints: expected a student that has seen \(target.rows) samples, found \(features.rows)")
         for tensor in [hint.predicted, hint.difference] { tensor.reshape(rows: target.rows, columns: target.columns) }
         hint.gradient.reshape(rows: features.rows, columns: features.columns)
         FloatProduct.multiply(features, hint.weight.value, bias: hint.bias?.value, into: hint.predicted, context.parallelism)

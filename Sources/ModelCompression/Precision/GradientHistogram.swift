@@ -1,3 +1,4 @@
+internal import CompactNumerics
 internal import CTraining
 
 /// How often each binary exponent occurs among gradients, and what FP16 would make of them (as in figure 3 of Micikevicius et al. 2018,
@@ -110,7 +111,7 @@ public struct GradientHistogram: Sendable, Hashable, Codable {
     }
 
     private static func exponent(of scale: Float) -> Int {
-        precondition(scale.isNormal && scale > 0 && scale.significand == 1, "scale of gradients: expected a power of two, found \(scale)")
+        trapUnless(scale.isNormal && scale > 0 && scale.significand == 1, "scale of gradients: expected a power of two, found \(scale)")
         return Int(scale.exponent)
     }
 }
@@ -130,7 +131,7 @@ public final class GradientRecorder: TrainingHook {
     ///
     /// - Precondition: `interval` is positive.
     public init(interval: Int = 1) {
-        precondition(interval > 0, "interval of recorded steps: expected at least 1, found \(interval)")
+        trapUnless(interval > 0, "interval of recorded steps: expected at least 1, found \(interval)")
         self.interval = interval
     }
 

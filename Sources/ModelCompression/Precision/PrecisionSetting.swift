@@ -1,3 +1,4 @@
+internal import CompactNumerics
 internal import CTraining
 
 /// A training run on which number formats differ, by name: what `Benchmarks study precision` trains.
@@ -36,7 +37,7 @@ public final class ScaledCrossEntropy: TrainingLoss {
 
     /// - Precondition: `outputScale` is positive and finite.
     public init(outputScale: Float) {
-        precondition(outputScale > 0 && outputScale.isFinite, "output scale: expected a positive, finite number, found \(outputScale)")
+        trapUnless(outputScale > 0 && outputScale.isFinite, "output scale: expected a positive, finite number, found \(outputScale)")
         self.outputScale = outputScale
     }
 

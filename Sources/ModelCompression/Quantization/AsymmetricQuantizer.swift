@@ -14,7 +14,7 @@ internal enum AsymmetricQuantizer {
     static func quantize(
         _ weight: Tensor, layer: String, format: WeightFormat, rounding: WeightRounding, hessian: [Double]? = nil
     ) throws(CompressionError) -> (QuantizedMatrix, zeroPoints: [Int8]) {
-        guard let scheme = format.scheme else { preconditionFailure("quantization of \(layer): expected an integer format, found \(format)") }
+        guard let scheme = format.scheme else { trap("quantization of \(layer): expected an integer format, found \(format)") }
         let (rows, columns) = (weight.rows, weight.columns), groups = scheme.group > 0 ? columns / scheme.group : 1
         let (grids, scales, multipliers) = grids(weight, format, groups: groups, searches: rounding != .nearest || scheme.bits <= 2)
         let upper =

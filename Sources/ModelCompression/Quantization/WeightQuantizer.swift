@@ -8,7 +8,7 @@ internal enum WeightQuantizer {
     static func quantize(
         _ weight: Tensor, layer: String, format: WeightFormat, rounding: WeightRounding, hessian: [Double]? = nil
     ) throws(CompressionError) -> QuantizedMatrix {
-        guard let scheme = format.scheme else { preconditionFailure("quantization of \(layer): expected an integer format, found \(format)") }
+        guard let scheme = format.scheme else { trap("quantization of \(layer): expected an integer format, found \(format)") }
         let isPlain = format == .integer(scheme)
         if rounding == .nearest, isPlain { return try CompressionError.wrapping { try QuantizedMatrix(weight.matrix, scheme: scheme) } }
         var codes = [Int8](repeating: 0, count: weight.count)

@@ -36,7 +36,7 @@ public final class BatchNormLayer: TrainableLayer {
     ///
     /// - Precondition: `channels` is positive.
     public init(_ name: String, channels: Int, momentum: Float = 0.1, epsilon: Float = 1e-5) {
-        precondition(channels > 0, "batch norm \(name): expected at least 1 channel, found \(channels)")
+        trapUnless(channels > 0, "batch norm \(name): expected at least 1 channel, found \(channels)")
         (self.name, self.channels, self.momentum, self.epsilon) = (name, channels, momentum, epsilon)
         func row(_ value: Float) -> Tensor {
             let tensor = Tensor(rows: 1, columns: channels)

@@ -29,7 +29,7 @@ public final class Conv2DLayer: WeightedLayer {
     public init(
         _ name: String, windows: ImageWindows, outputChannels: Int, hasBias: Bool = true, generator: inout SeededGenerator
     ) {
-        precondition(outputChannels > 0, "convolution \(name): expected at least 1 output channel, found \(outputChannels)")
+        trapUnless(outputChannels > 0, "convolution \(name): expected at least 1 output channel, found \(outputChannels)")
         (self.name, self.windows) = (name, windows)
         (weight, bias) = initialParameters(
             name: name, outputs: outputChannels, inputs: windows.patchCount, hasBias: hasBias, generator: &generator)
@@ -42,8 +42,8 @@ public final class Conv2DLayer: WeightedLayer {
     public init(
         _ name: String, windows: ImageWindows, weight: Parameter, bias: Parameter?, product: any LinearProduct = FloatProduct()
     ) {
-        precondition(weight.value.columns == windows.patchCount, "weights of \(name): expected \(windows.patchCount) columns")
-        precondition(bias.map { $0.value.count == weight.value.rows } ?? true, "bias of \(name): expected \(weight.value.rows) numbers")
+        trapUnless(weight.value.columns == windows.patchCount, "weights of \(name): expected \(windows.patchCount) columns")
+        trapUnless(bias.map { $0.value.count == weight.value.rows } ?? true, "bias of \(name): expected \(weight.value.rows) numbers")
         (self.name, self.windows, self.weight, self.bias, self.product) = (name, windows, weight, bias, product)
     }
 
@@ -112,7 +112,7 @@ public final class Conv2DLayer: WeightedLayer {
     private func backwardInPieces(
         _ outputGradient: Tensor, _ needsInputGradient: Bool, _ product: FloatProduct, _ context: TrainingContext
     ) -> Tensor? {
-        guard let input else { preconditionFailure("layer \(name): expected a forward pass before the backward pass") }
+        guard let input else { trap("layer \(name): expected a forward pass before the backward pass") }
         let factor = product.lastWeight(weight, context.arithmetic)
         if needsInputGradient { inputGradient.reshape(rows: input.rows, columns: windows.imageCount) }
         forEachPiece(input.rows, context.parallelism) { first, images, rows in

@@ -19,7 +19,7 @@ public final class DenseLayer: WeightedLayer {
     ///
     /// - Precondition: `inputs` and `outputs` are positive.
     public init(_ name: String, inputs: Int, outputs: Int, hasBias: Bool = true, generator: inout SeededGenerator) {
-        precondition(inputs > 0 && outputs > 0, "dense layer: expected at least 1 input and output, found \(inputs) and \(outputs)")
+        trapUnless(inputs > 0 && outputs > 0, "dense layer: expected at least 1 input and output, found \(inputs) and \(outputs)")
         self.name = name
         (weight, bias) = initialParameters(name: name, outputs: outputs, inputs: inputs, hasBias: hasBias, generator: &generator)
         product = FloatProduct()
@@ -29,7 +29,7 @@ public final class DenseLayer: WeightedLayer {
     ///
     /// - Precondition: the bias has one number for each output.
     public init(_ name: String, weight: Parameter, bias: Parameter?, product: any LinearProduct = FloatProduct()) {
-        precondition(bias.map { $0.value.count == weight.value.rows } ?? true, "bias of \(name): expected \(weight.value.rows) numbers")
+        trapUnless(bias.map { $0.value.count == weight.value.rows } ?? true, "bias of \(name): expected \(weight.value.rows) numbers")
         (self.name, self.weight, self.bias, self.product) = (name, weight, bias, product)
     }
 
@@ -48,7 +48,7 @@ public final class DenseLayer: WeightedLayer {
     }
 
     public func backward(_ outputGradient: Tensor, needsInputGradient: Bool, context: TrainingContext) -> Tensor? {
-        guard let input else { preconditionFailure("layer \(name): expected a forward pass before the backward pass") }
+        guard let input else { trap("layer \(name): expected a forward pass before the backward pass") }
         if needsInputGradient { inputGradient.reshape(rows: input.rows, columns: inputs) }
         product.backward(
             outputGradient, input: input, weight: weight, bias: bias, inputGradient: needsInputGradient ? inputGradient : nil, context: context)

@@ -54,7 +54,7 @@ public struct LabelledData: Sendable {
         rows.withUnsafeMutableBufferPointer { target in
             inputs.withUnsafeBufferPointer { source in
                 for (position, index) in indices.enumerated() {
-                    precondition((0..<count).contains(index), "sample: expected an index in 0..<\(count), found \(index)")
+                    trapUnless((0..<count).contains(index), "sample: expected an index in 0..<\(count), found \(index)")
                     (target.baseAddress! + position * inputs.columns).update(
                         from: source.baseAddress! + index * inputs.columns, count: inputs.columns)
                 }

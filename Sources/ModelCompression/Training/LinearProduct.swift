@@ -116,7 +116,7 @@ public final class FloatProduct: LinearProduct {
     }
 
     private static func requireShapes(_ x: Tensor, _ w: Tensor, _ y: Tensor) {
-        precondition(
+        trapUnless(
             x.columns == w.columns && y.columns == w.rows && x.rows == y.rows,
             "product: expected \(x.rows)×\(x.columns) · (\(y.columns)×\(x.columns))ᵀ = \(x.rows)×\(y.columns), found weights "
                 + "\(w.rows)×\(w.columns) and outputs \(y.rows)×\(y.columns)")

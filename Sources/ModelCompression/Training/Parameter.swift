@@ -1,3 +1,4 @@
+internal import CompactNumerics
 internal import CTraining
 
 /// Numbers that training changes, with their gradient and what the optimizer remembers about them.
@@ -19,7 +20,7 @@ public final class Parameter {
     /// - Precondition: it has as many entries as `value` has elements.
     public var mask: [UInt8]? {
         didSet {
-            precondition(
+            trapUnless(
                 mask == nil || mask?.count == value.count,
                 "mask of \(name): expected \(value.count) entries, found \(mask?.count ?? 0)")
             applyMask()

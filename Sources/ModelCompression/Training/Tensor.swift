@@ -18,7 +18,7 @@ public final class Tensor {
     ///
     /// - Precondition: sizes are not negative.
     public init(rows: Int = 0, columns: Int = 0) {
-        precondition(rows >= 0 && columns >= 0, "tensor: expected sizes of at least 0×0, found \(rows)×\(columns)")
+        trapUnless(rows >= 0 && columns >= 0, "tensor: expected sizes of at least 0×0, found \(rows)×\(columns)")
         (self.rows, self.columns, capacity) = (rows, columns, rows * columns)
         pointer = Self.allocate(capacity)
         fill(0)
@@ -46,7 +46,7 @@ public final class Tensor {
     ///
     /// - Precondition: sizes are not negative.
     public func reshape(rows: Int, columns: Int) {
-        precondition(rows >= 0 && columns >= 0, "tensor: expected sizes of at least 0×0, found \(rows)×\(columns)")
+        trapUnless(rows >= 0 && columns >= 0, "tensor: expected sizes of at least 0×0, found \(rows)×\(columns)")
         (self.rows, self.columns) = (rows, columns)
         guard count > capacity else { return }
         UnsafeMutableRawPointer(pointer).deallocate()
@@ -91,7 +91,7 @@ public final class Tensor {
     }
 
     private func index(_ row: Int, _ column: Int) -> Int {
-        precondition(
+        trapUnless(
             row >= 0 && row < rows && column >= 0 && column < columns,
             "element of a tensor: expected an index within \(rows)×\(columns), found [\(row), \(column)]")
         return row &* columns &+ column

@@ -61,7 +61,7 @@ public final class TrainableNetwork {
         do {
             return try TrainableNetwork(inputShape: inputShape, layers: layers.map { $0.copy() })
         } catch {
-            preconditionFailure("copy of a network: \(error)")
+            trap("copy of a network: \(error)")
         }
     }
 
@@ -70,7 +70,7 @@ public final class TrainableNetwork {
     ///
     /// - Precondition: `input` has as many columns as a sample has numbers; it keeps its contents until `backward` has been called.
     public func forward(_ input: Tensor, context: TrainingContext, through last: Int? = nil) -> Tensor {
-        precondition(input.columns == inputShape.count, "input of a network: expected \(inputShape.count) columns, found \(input.columns)")
+        trapUnless(input.columns == inputShape.count, "input of a network: expected \(inputShape.count) columns, found \(input.columns)")
         var activations = input
         if context.arithmetic != .float32 {
             roundedInput.reshape(rows: input.rows, columns: input.columns)
@@ -92,7 +92,7 @@ public final class TrainableNetwork {
     ///
     /// - Precondition: the last forward pass reached the layer.
     public func output(ofLayer index: Int) -> Tensor {
-        precondition(outputs.indices.contains(index), "output of layer \(index): expected a forward pass through it, found \(outputs.count) layers")
+        trapUnless(outputs.indices.contains(index), "output of layer \(index): expected a forward pass through it, found \(outputs.count) layers")
         return outputs[index]
     }
 
@@ -125,7 +125,7 @@ public final class TrainableNetwork {
     }
 
     private func add(_ extra: Tensor, to gradient: Tensor, _ arithmetic: Arithmetic) {
-        precondition(
+        trapUnless(
             (extra.rows, extra.columns) == (gradient.rows, gradient.columns),
             "gradient of a hidden layer: expected \(gradient.rows)×\(gradient.columns), found \(extra.rows)×\(extra.columns)")
         if arithmetic == .float32 {

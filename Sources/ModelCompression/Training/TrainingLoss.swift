@@ -34,7 +34,7 @@ public final class CrossEntropy: TrainingLoss {
     public init() {}
 
     public func evaluate(_ logits: Tensor, batch: Batch, gradient: Tensor) -> Double {
-        precondition(batch.labels.count == logits.rows, "labels of a batch: expected \(logits.rows), found \(batch.labels.count)")
+        trapUnless(batch.labels.count == logits.rows, "labels of a batch: expected \(logits.rows), found \(batch.labels.count)")
         guard logits.rows > 0 else { return 0 }
         let factor = 1 / Float(logits.rows)
         let sum = batch.labels.withUnsafeBufferPointer { labels in

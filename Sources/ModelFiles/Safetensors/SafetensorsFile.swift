@@ -107,7 +107,7 @@ public struct SafetensorsFile: Sendable {
         case .u8: try readIntegers(UInt8.self, tensor, into: destination)
         case .i32: try readIntegers(Int32.self, tensor, into: destination)
         case .i64: try readIntegers(Int64.self, tensor, into: destination)
-        default: preconditionFailure("read of \(tensor.type.rawValue): expected a readable type")
+        default: trap("read of \(tensor.type.rawValue): expected a readable type")
         }
     }
 

@@ -49,5 +49,5 @@ extension Float {
 
 /// The precondition of every bulk conversion.
 internal func requireEqualCounts(_ source: Int, _ destination: Int) {
-    precondition(source == destination, "conversion: expected a destination of \(source) elements, found \(destination)")
+    trapUnless(source == destination, "conversion: expected a destination of \(source) elements, found \(destination)")
 }

@@ -18,7 +18,7 @@ public struct TF32: ReducedFloat {
 
     /// - Precondition: the low 13 bits are zero.
     public init(bitPattern: UInt32) {
-        precondition(
+        trapUnless(
             bitPattern & 0x1FFF == 0,
             "TF32: expected a bit pattern whose low 13 bits are zero, found 0x\(String(bitPattern, radix: 16))")
         self.bitPattern = bitPattern

@@ -68,10 +68,10 @@ extension Layer {
     package func requireShapes(_ input: Matrix, _ inputLayout: ActivationLayout, _ output: Matrix, _ outputLayout: ActivationLayout) {
         let rows = input.batch(inputLayout), features = input.features(inputLayout)
         if let inputCount {
-            precondition(features == inputCount, "input of \(Self.self): expected \(rows)×\(inputCount), found \(rows)×\(features)")
+            trapUnless(features == inputCount, "input of \(Self.self): expected \(rows)×\(inputCount), found \(rows)×\(features)")
         }
         let expected = outputCount(inputs: features), found = (rows: output.batch(outputLayout), features: output.features(outputLayout))
-        precondition(
+        trapUnless(
             found == (rows, expected), "output of \(Self.self): expected \(rows)×\(expected), found \(found.rows)×\(found.features)")
     }
 }

@@ -68,8 +68,8 @@ public struct QuantizedLinear: LinearLayer {
     ///
     /// - Precondition: `input` has `inputs` columns, `scale` is positive, `zeroPoint` in 0…255.
     public func requantized(_ input: Matrix, scale: Float, zeroPoint: Int, parallelism: Parallelism = .serial) -> [UInt8] {
-        precondition(input.columns == inputs, "input of QuantizedLinear: expected \(inputs) columns, found \(input.columns)")
-        precondition(
+        trapUnless(input.columns == inputs, "input of QuantizedLinear: expected \(inputs) columns, found \(input.columns)")
+        trapUnless(
             scale > 0 && (0...255).contains(zeroPoint), "requantization: expected scale > 0 and zero point 0…255, found \(scale), \(zeroPoint)")
         return requantize(input, OutputQuantization(scale: scale, zeroPoint: Int32(zeroPoint), isSigned: false), parallelism)
     }
@@ -78,8 +78,8 @@ public struct QuantizedLinear: LinearLayer {
     ///
     /// - Precondition: `input` has `inputs` columns, `scale` is positive.
     public func requantizedSymmetric(_ input: Matrix, scale: Float, parallelism: Parallelism = .serial) -> [Int8] {
-        precondition(input.columns == inputs, "input of QuantizedLinear: expected \(inputs) columns, found \(input.columns)")
-        precondition(scale > 0, "requantization: expected scale > 0, found \(scale)")
+        trapUnless(input.columns == inputs, "input of QuantizedLinear: expected \(inputs) columns, found \(input.columns)")
+        trapUnless(scale > 0, "requantization: expected scale > 0, found \(scale)")
         return requantize(input, OutputQuantization(scale: scale, zeroPoint: 0, isSigned: true), parallelism)
     }
 

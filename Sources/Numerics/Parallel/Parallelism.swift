@@ -18,7 +18,7 @@ public struct Parallelism: Sendable, Hashable {
     }
 
     package init(threads: Int, cutsSmallWork: Bool) {
-        precondition(threads >= 1, "threads: expected at least 1, found \(threads)")
+        trapUnless(threads >= 1, "threads: expected at least 1, found \(threads)")
         self.threads = threads
         self.cutsSmallWork = cutsSmallWork
     }
@@ -39,7 +39,7 @@ public struct Parallelism: Sendable, Hashable {
     /// The contiguous ranges into which 0..<count is split: at most `threads`, none empty, inner bounds multiples of
     /// `multiple`, and lengths that differ by at most one `multiple` (the last may be shorter by the remainder).
     package func ranges(count: Int, multiple: Int) -> [Range<Int>] {
-        precondition(count >= 0 && multiple >= 1, "ranges: expected count ≥ 0 and multiple ≥ 1, found \(count) and \(multiple)")
+        trapUnless(count >= 0 && multiple >= 1, "ranges: expected count ≥ 0 and multiple ≥ 1, found \(count) and \(multiple)")
         let units = count / multiple + (count % multiple == 0 ? 0 : 1)
         let parts = min(threads, units)
         guard parts > 0 else { return [] }

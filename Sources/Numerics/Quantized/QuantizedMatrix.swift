@@ -167,7 +167,7 @@ public struct QuantizedMatrix: Sendable {
 
     /// The integer codes of output `row`, K of them.
     public func codes(row: Int) -> [Int8] {
-        precondition(row >= 0 && row < rows, "row of quantized weights: expected an index in 0..<\(rows), found \(row)")
+        trapUnless(row >= 0 && row < rows, "row of quantized weights: expected an index in 0..<\(rows), found \(row)")
         let multipliers = AlignedBuffer<Int8>(unfilledCount: scheme.group == 0 ? 1 : columns / scheme.group)
         return [Int8](unsafeUninitializedCapacity: columns) { codes, count in
             withCStruct { ck_gemm_unpack_row(Int32(scheme.bits), $0, row, codes.baseAddress!, multipliers.baseAddress) }

@@ -50,9 +50,9 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable {
 
     /// Bytes to allocate: those of the elements, rounded up to whole lines, at least one.
     private static func allocatedBytes(_ count: Int) -> Int {
-        precondition(count >= 0, "AlignedBuffer: expected a count of at least 0, found \(count)")
+        trapUnless(count >= 0, "AlignedBuffer: expected a count of at least 0, found \(count)")
         let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-        precondition(
+        trapUnless(
             !overflow && bytes <= Int.max - alignment,
             "AlignedBuffer: expected at most \(Int.max) bytes, found \(count) elements of \(MemoryLayout<Element>.stride) bytes")
         return max(alignment, (bytes + alignment - 1) / alignment * alignment)

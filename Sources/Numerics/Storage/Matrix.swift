@@ -71,10 +71,10 @@ public struct Matrix: Sendable {
     }
 
     private static func elementCount(rows: Int, columns: Int) -> Int {
-        precondition(
+        trapUnless(
             rows >= 0 && columns >= 0, "size of a matrix: expected at least 0×0, found \(rows)×\(columns)")
         let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
-        precondition(!overflow, "size of a matrix: expected at most \(Int.max) elements, found \(rows)×\(columns)")
+        trapUnless(!overflow, "size of a matrix: expected at most \(Int.max) elements, found \(rows)×\(columns)")
         return count
     }
 }
@@ -113,7 +113,7 @@ extension Matrix {
 
     @inlinable
     internal func index(_ row: Int, _ column: Int) -> Int {
-        precondition(
+        trapUnless(
             row >= 0 && row < rows && column >= 0 && column < columns,
             "element of a matrix: expected an index within \(rows)×\(columns), found [\(row), \(column)]")
         return row &* columns &+ column
@@ -151,7 +151,7 @@ extension Matrix {
     @inlinable
     @_lifetime(borrow self)
     public func row(_ row: Int) -> Span<Float> {
-        precondition(row >= 0 && row < rows, "row of a matrix: expected an index in 0..<\(rows), found \(row)")
+        trapUnless(row >= 0 && row < rows, "row of a matrix: expected an index in 0..<\(rows), found \(row)")
         let start = UnsafePointer(storage.buffer.baseAddress + row &* columns)
         return _overrideLifetime(Span(_unsafeStart: start, count: columns), borrowing: self)
     }

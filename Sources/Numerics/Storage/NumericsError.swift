@@ -1,3 +1,5 @@
+public import Foundation
+
 /// What was wrong with data, shapes or options that came from outside. `description` is one line that names what was
 /// expected and what was found.
 public enum NumericsError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -28,4 +30,9 @@ public enum NumericsError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(what): expected one of \(allowed.joined(separator: ", ")), found \(found)"
         }
     }
+}
+
+extension NumericsError: LocalizedError {
+    /// The same line as `description`: what an alert or `localizedDescription` shows.
+    public var errorDescription: String? { description }
 }
