@@ -24,7 +24,7 @@ struct Gemm: ParsableCommand {
     ]
 
     func run() throws {
-        let chosen = try (formats.isEmpty ? WeightFormat.defaults : formats).map(WeightFormat.init(named:))
+        let chosen = try (formats.isEmpty ? WeightFormat.denseDefaults : formats).map { try WeightFormat(denseNamed: $0) }
         try shared.check()
         for shape in shapes {
             try shape.check()
@@ -60,27 +60,27 @@ struct Gemm: ParsableCommand {
         var packing: [Double] = []
         let all = [WeightFormat.float32] + formats.filter { $0 != .float32 }
         let layers = try all.map { format in
-            progress.show("packing \(format.name)")
+            progress.show("packing \(format)")
             let start = now()
             defer { packing.append(now() - start) }
-            return try format.layer(linear)
+            return try format.layer(linear, rows: shape.m)
         }
         let runs = layers.map { LayerRun($0, x, shared.parallelism) }
         let seconds = medianSeconds(
-            zip(all, runs).map { format, run in TimedCall(name: format.name, body: run.callAsFunction) }, seconds: shared.seconds,
+            zip(all, runs).map { format, run in TimedCall(name: format.description, body: run.callAsFunction) }, seconds: shared.seconds,
             threads: shared.threads, progress: progress)
         progress.clear()
         for (index, format) in all.enumerated() {
             let time = seconds[index], rate = shape.operations / time / 1e9, ratio = seconds[0] / time
             let limit = format.limitSeconds(shape, weightBytes: layers[index].byteCount, peaks: peaks)
             table.row([
-                shape.description, format.name, duration(time), fixed(rate, 1), fixed(ratio, 2), percent(limit / time),
+                shape.description, format.description, duration(time), fixed(rate, 1), fixed(ratio, 2), percent(limit / time),
                 errorText(reference.relativeError(of: runs[index].output)), byteText(layers[index].byteCount),
                 index == 0 ? "" : duration(packing[index]),
             ])
             report.add(
                 Measurement(
-                    case: shape.description, name: format.name, figure: rate, unit: "GOP/s", median_seconds: time, ratio_to_float32: ratio))
+                    case: shape.description, name: format.description, figure: rate, unit: "GOP/s", median_seconds: time, ratio_to_float32: ratio))
         }
     }
 }

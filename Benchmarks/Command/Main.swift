@@ -1,4 +1,5 @@
 import ArgumentParser
+import CompactNumerics
 import Foundation
 
 @main
@@ -32,7 +33,7 @@ struct Tour: ParsableCommand {
             Round.measure(elements: 1 << 24, common, report)
             print("\n3. Quantized weights\n")
             let table = Gemm.table()
-            let formats = try WeightFormat.defaults.map(WeightFormat.init(named:))
+            let formats = try WeightFormat.denseDefaults.map { try WeightFormat(denseNamed: $0) }
             for shape in Gemm.defaultShapes { try Gemm.measure(shape, formats, common, peaks, table, report) }
             print("\n4. Pruned weights\n")
             let sparseTable = Sparse.table()

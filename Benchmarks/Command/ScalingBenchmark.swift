@@ -87,16 +87,16 @@ private enum ScalingFormat {
     init(named name: String) throws {
         if let format = try? SparseFormat(named: name) {
             self = .sparse(format)
-        } else if let format = try? WeightFormat(named: name) {
+        } else if let format = try? WeightFormat(denseNamed: name) {
             self = .dense(format)
         } else {
-            throw NumericsError.unknown(what: "--formats", allowed: ["float32"] + WeightFormat.defaults + SparseFormat.defaults, found: name)
+            throw NumericsError.unknown(what: "--formats", allowed: ["float32"] + WeightFormat.denseDefaults + SparseFormat.defaults, found: name)
         }
     }
 
     var name: String {
         switch self {
-        case .dense(let format): format.name
+        case .dense(let format): format.description
         case .sparse(let format): format.name
         }
     }
@@ -108,7 +108,7 @@ private enum ScalingFormat {
 
     func layer(_ linear: Linear, sparsity: Double, rows: Int) throws -> any LinearLayer {
         switch self {
-        case .dense(let format): try format.layer(linear)
+        case .dense(let format): try format.layer(linear, rows: rows)
         case .sparse(let format): try format.layer(linear, sparsity: sparsity, rows: rows)
         }
     }

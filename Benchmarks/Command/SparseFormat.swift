@@ -1,42 +1,51 @@
 import CompactNumerics
 
-/// A way to store pruned weights, under the name that reports use: csr, 4x1, csr-w8a8, 4x1-rowmajor, 2:4, 2:4-w8a8, …
+/// Pruned weights with their activations in a layout, under the name that reports use: csr, 4x1, csr-w8a8, 4x1-rowmajor, 2:4, 2:4-w8a8, …
 struct SparseFormat: Hashable {
-    /// Of the blocks; one weight for N:M.
-    let shape: BlockShape
-    /// Where half of the weights of each group are kept; nil for blocks.
-    let nOfM: NMSparsity?
-    let values: SparseValues
+    /// Sparse or N:M.
+    let weights: WeightFormat
     /// Activations and outputs as [M, K] and [M, N], transposes counted; otherwise feature-major, [K, M] and [N, M].
     let isRowMajor: Bool
 
     static let defaults =
         ["csr", "4x1", "8x1", "1x4", "4x4", "16x16", "csr-w8a8", "4x1-w8a8", "1x4-w8a8", "csr-rowmajor", "4x1-rowmajor"]
         + NMSparsity.all.flatMap { [$0.description, "\($0)-w8a8"] }
-
-    init(shape: BlockShape, nOfM: NMSparsity? = nil, values: SparseValues, isRowMajor: Bool) {
-        (self.shape, self.nOfM, self.values, self.isRowMajor) = (shape, nOfM, values, isRowMajor)
-    }
+    private static let suffix = "-rowmajor"
 
     init(named name: String) throws(NumericsError) {
-        let parts = name.split(separator: "-", omittingEmptySubsequences: false).map(String.init)
-        let shapes = Dictionary(uniqueKeysWithValues: BlockShape.all.map { ($0 == .single ? "csr" : $0.description, $0) })
-        let suffixes = parts.dropFirst()
-        if let nOfM = NMSparsity.all.first(where: { $0.description == parts[0] }), suffixes.isEmpty || suffixes == ["w8a8"] {
-            self.init(shape: .single, nOfM: nOfM, values: suffixes.isEmpty ? .float32 : .int8, isRowMajor: true)
-            return
+        let hasSuffix = name.hasSuffix(Self.suffix), unknown = NumericsError.unknown(what: "--formats", allowed: Self.defaults, found: name)
+        do {
+            weights = try WeightFormat(named: hasSuffix ? String(name.dropLast(Self.suffix.count)) : name)
+        } catch {
+            throw unknown
         }
-        guard let shape = shapes[parts[0]], Set(suffixes).count == suffixes.count, suffixes.allSatisfy({ ["w8a8", "rowmajor"].contains($0) })
-        else {
-            throw .unknown(what: "--formats", allowed: Self.defaults, found: name)
+        guard weights.isSparse else { throw unknown }
+        if case .nOfM = weights {
+            if hasSuffix { throw unknown }  // N:M layers know rows alone
+            isRowMajor = true
+        } else {
+            isRowMajor = hasSuffix
         }
-        self.init(shape: shape, values: suffixes.contains("w8a8") ? .int8 : .float32, isRowMajor: suffixes.contains("rowmajor"))
     }
 
-    var name: String {
-        if let nOfM { return "\(nOfM)" + (values == .int8 ? "-w8a8" : "") }
-        return (shape == .single ? "csr" : shape.description) + (values == .int8 ? "-w8a8" : "") + (isRowMajor ? "-rowmajor" : "")
+    /// Of the blocks; one weight for N:M.
+    var shape: BlockShape {
+        if case .sparse(let shape, _) = weights { shape } else { .single }
     }
+
+    /// Where half of the weights of each group are kept; nil for blocks.
+    var nOfM: NMSparsity? {
+        if case .nOfM(let sparsity, _) = weights { sparsity } else { nil }
+    }
+
+    var values: SparseValues {
+        switch weights {
+        case .sparse(_, let values), .nOfM(_, let values): values
+        default: .float32
+        }
+    }
+
+    var name: String { weights.description + (isRowMajor && nOfM == nil ? Self.suffix : "") }
 
     /// Whether the format can hold such a share of zeros: N:M leaves half.
     func allows(sparsity: Double) -> Bool { nOfM == nil || sparsity == 0.5 }

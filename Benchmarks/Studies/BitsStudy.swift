@@ -36,9 +36,8 @@ struct BitsStudy: ParsableCommand {
         weights: WeightSymmetry = .symmetric
     ) throws {
         let configuration = QuantizationConfiguration(
-            format: try ModelCompression.WeightFormat(named: name), activations: activations, calibration: calibration, rounding: rounding,
-            weights: weights,
-            samples: 4096)
+            format: try WeightFormat(named: name), activations: activations, calibration: calibration, rounding: rounding,
+            weights: weights, samples: 4096)
         let kind =
             activations == .none
             ? "weight-only, \(weights == .asymmetric ? "asymmetric, " : "")\(rounding)" : "\(rounding), activations \(activations), \(calibration)"
@@ -49,7 +48,7 @@ struct BitsStudy: ParsableCommand {
     }
 
     private func train(_ laboratory: Laboratory, _ name: String) throws {
-        let configuration = QuantizationConfiguration(format: try ModelCompression.WeightFormat(named: name))
+        let configuration = QuantizationConfiguration(format: try WeightFormat(named: name))
         try laboratory.row("\(name): quantization-aware training") { seed in
             let network = try laboratory.trained(seed: seed).network
             try network.prepareQuantizationAwareTraining(configuration)

@@ -23,8 +23,8 @@ import Testing
     }
 
     @Test func namesOfFormatsReadBack() throws {
-        for name in WeightFormat.defaults + ["float32", "w8a8-tensor", "w8a8-g64", "w2a8-g32"] {
-            #expect(try WeightFormat(named: name).name == name)
+        for name in WeightFormat.denseDefaults + ["float32", "w8a8-tensor", "w8a8-g64", "w2a8-g32"] {
+            #expect(try WeightFormat(denseNamed: name).description == name)
         }
         for name in SparseFormat.defaults + ["16x16-w8a8", "8x1-w8a8-rowmajor"] {
             #expect(try SparseFormat(named: name).name == name)
@@ -33,7 +33,7 @@ import Testing
 
     @Test(arguments: ["", "w5a8", "w4a8-g33", "w4a8-g0", "w4a8-g-32", "w4a7", "f17", "w8a8-", "w8a8-g99999999999999999999"])
     func unknownWeightFormats(name: String) {
-        #expect(throws: NumericsError.self) { try WeightFormat(named: name) }
+        #expect(throws: NumericsError.self) { try WeightFormat(denseNamed: name) }
     }
 
     @Test(arguments: ["", "csr-", "2x2", "csr-w4a8", "4x1-w8a8-w8a8", "-csr", "1x1"])

@@ -19,7 +19,7 @@ private final class ScriptedTimer: RunTimer {
 }
 
 @Suite struct CompileTests {
-    private let csr = LayerFormat.sparse(.single), w8a8 = LayerFormat.quantized(.w8a8)
+    private let csr = WeightFormat.sparse(.single), w8a8 = WeightFormat.integer(.w8a8)
 
     /// 32-24-24-8, half of the weights zero.
     private func network(_ generator: inout SeededGenerator) throws -> Sequential {
@@ -33,9 +33,9 @@ private final class ScriptedTimer: RunTimer {
     }
 
     private func compiled(
-        _ network: Sequential, _ sample: Matrix, _ candidates: [LayerFormat], maximumError: Double = .infinity, seconds: Double = 1e-6,
+        _ network: Sequential, _ sample: Matrix, _ candidates: [WeightFormat], maximumError: Double = .infinity, seconds: Double = 1e-6,
         _ timer: ScriptedTimer
-    ) throws -> CompiledNetwork {
+    ) throws -> CompiledNetwork<Sequential> {
         try network.compiled(
             for: sample, candidatesOfLayers: Array(repeating: candidates, count: 3), maximumError: maximumError, seconds: seconds,
             parallelism: .serial, timer: timer)
@@ -45,9 +45,9 @@ private final class ScriptedTimer: RunTimer {
         var generator = SeededGenerator()
         let original = try network(&generator), x = generator.matrix(5, 32)
         let timer = ScriptedTimer([
-            .layer(0, .float32): [4e-6], .layer(0, csr): [1e-6], .layer(0, w8a8): [2e-6],
-            .layer(1, .float32): [3e-6], .layer(1, csr): [3e-6], .layer(1, w8a8): [9e-6],  // a tie stays float32
-            .layer(2, .float32): [8e-6], .layer(2, csr): [7e-6], .layer(2, w8a8): [100e-6, 2e-6, 2e-6],  // the median is 2
+            .layer("0", .float32): [4e-6], .layer("0", csr): [1e-6], .layer("0", w8a8): [2e-6],
+            .layer("1", .float32): [3e-6], .layer("1", csr): [3e-6], .layer("1", w8a8): [9e-6],  // a tie stays float32
+            .layer("2", .float32): [8e-6], .layer("2", csr): [7e-6], .layer("2", w8a8): [100e-6, 2e-6, 2e-6],  // the median is 2
             .network(isCompiled: false): [15e-6], .network(isCompiled: true): [6e-6],
         ])
         let result = try compiled(original, x, [csr, w8a8], timer)
@@ -58,7 +58,7 @@ private final class ScriptedTimer: RunTimer {
         #expect(result.choices.map(\.byteCount) == result.network.layers.map(\.byteCount))
         #expect(result.seconds == 6e-6 && result.float32Seconds == 15e-6)
         // A B C A B C, three turns of each layer and of the whole.
-        let first: [TimedRun] = [.layer(0, .float32), .layer(0, csr), .layer(0, w8a8)]
+        let first: [TimedRun] = [.layer("0", .float32), .layer("0", csr), .layer("0", w8a8)]
         #expect(Array(timer.calls.prefix(9)) == first + first + first && timer.calls.count == 3 * 9 + 3 * 2)
 
         let sparse = try #require(result.network.layers[0] as? SparseLinear), dense = try #require(original.layers[0] as? Linear)
@@ -70,9 +70,9 @@ private final class ScriptedTimer: RunTimer {
 
     @Test func errorsAreWithinTheBound() throws {
         var generator = SeededGenerator()
-        let original = try network(&generator), x = generator.matrix(6, 32), w2 = LayerFormat.quantized(.w2a8)
+        let original = try network(&generator), x = generator.matrix(6, 32), w2 = WeightFormat.integer(.w2a8)
         let fast: [TimedRun: [Double]] = [
-            .layer(0, w2): [1e-6], .layer(1, w2): [1e-6], .layer(2, w2): [1e-6], .layer(1, w8a8): [2e-6], .network(isCompiled: true): [1e-6],
+            .layer("0", w2): [1e-6], .layer("1", w2): [1e-6], .layer("2", w2): [1e-6], .layer("1", w8a8): [2e-6], .network(isCompiled: true): [1e-6],
         ]
         let free = try compiled(original, x, [w8a8, w2], ScriptedTimer(fast))
         #expect(free.choices.map(\.format) == [w2, w2, w2])
@@ -83,7 +83,7 @@ private final class ScriptedTimer: RunTimer {
 
     @Test func overflowIsNeverChosen() throws {
         let linear = try Linear(weight: Matrix(rows: 1, columns: 1, elements: [1e9]))
-        let timer = ScriptedTimer([.layer(0, .half(.fp16)): [1e-9], .network(isCompiled: true): [1e-9]])
+        let timer = ScriptedTimer([.layer("0", .half(.fp16)): [1e-9], .network(isCompiled: true): [1e-9]])
         let result = try Sequential([linear]).compiled(
             for: Matrix(rows: 1, columns: 1, elements: [1]), candidatesOfLayers: [[.half(.fp16)]], maximumError: .infinity, seconds: 1e-6,
             parallelism: .serial, timer: timer)
@@ -94,7 +94,7 @@ private final class ScriptedTimer: RunTimer {
         var generator = SeededGenerator()
         let original = try network(&generator), x = generator.matrix(4, 32)
         let timer = ScriptedTimer([
-            .layer(1, csr): [1e-6], .network(isCompiled: false): [5e-6], .network(isCompiled: true): [5e-6],
+            .layer("1", csr): [1e-6], .network(isCompiled: false): [5e-6], .network(isCompiled: true): [5e-6],
         ])
         let result = try compiled(original, x, [csr], timer)
         #expect(result.choices.allSatisfy { $0.format == .float32 && $0.ratioToFloat32 == 1 })
@@ -114,11 +114,11 @@ private final class ScriptedTimer: RunTimer {
         var generator = SeededGenerator()
         let first = try Linear(weight: generator.matrix(20, 32)), second = try Linear(weight: generator.matrix(4, 20))
         let half = HalfLinear(try Linear(weight: generator.matrix(20, 20)), format: .bf16)
-        let g32 = LayerFormat.quantized(try .w4a8(groupSize: 32))
+        let g32 = WeightFormat.integer(try .w4a8(groupSize: 32))
         let result = try Sequential([ReLU(), first, half, second]).compiled(
             for: generator.matrix(3, 32), candidatesOfLayers: [[g32, g32], [g32]], maximumError: .infinity, seconds: 1e-6, parallelism: .serial,
-            timer: ScriptedTimer([.layer(1, g32): [1e-6], .network(isCompiled: true): [1e-6]]))
-        #expect(result.choices.map(\.layer) == [1, 3] && result.choices.map(\.format) == [g32, .float32])
+            timer: ScriptedTimer([.layer("1", g32): [1e-6], .network(isCompiled: true): [1e-6]]))
+        #expect(result.choices.map(\.layer) == ["1", "3"] && result.choices.map(\.format) == [g32, .float32])
         #expect(result.network.layers[2] is HalfLinear && result.choices[0].figures.count == 2)
         #expect(result.choices[1].unsuited.map(\.format) == [g32])
         guard case .notDivisible = result.choices[1].unsuited[0].reason else {
@@ -129,11 +129,11 @@ private final class ScriptedTimer: RunTimer {
 
     @Test func choicesAreAlignedLines() throws {
         var generator = SeededGenerator()
-        let timer = ScriptedTimer([.layer(0, csr): [0.5e-6], .network(isCompiled: true): [1e-6]])
+        let timer = ScriptedTimer([.layer("0", csr): [0.5e-6], .network(isCompiled: true): [1e-6]])
         let result = try compiled(try network(&generator), generator.matrix(16, 32), [csr], timer)
         let lines = result.description.split(separator: "\n")
         #expect(lines.count == 3 && Set(lines.map(\.count)).count == 1)
-        #expect(lines[0].hasPrefix("layer  0  16×32×24          csr                 0.5 µs  2000.00 × float32"))
+        #expect(lines[0].hasPrefix("layer 0                       16×32×24          csr                 0.5 µs  2000.00 × float32"))
     }
 
     @Test func wrongInputs() throws {
@@ -161,7 +161,7 @@ private final class ScriptedTimer: RunTimer {
             #expect(throws: NumericsError.self) { try network.compiled(for: x, candidates: [csr], maximumError: bound) }
         }
         let huge = try Sequential([Linear(weight: Matrix(rows: 1, columns: 1, elements: [3e38]))])
-        #expect(throws: NumericsError.notFinite(what: "outputs of layer 0 for the sample", row: 0, column: 0)) {
+        #expect(throws: NumericsError.notFinite(what: "outputs for the sample", row: 0, column: 0)) {
             try huge.compiled(for: Matrix(rows: 1, columns: 1, elements: [10]), candidates: [csr])
         }
     }
@@ -169,7 +169,7 @@ private final class ScriptedTimer: RunTimer {
     @Test func theClockOfTheMachine() throws {
         var generator = SeededGenerator()
         let x = generator.matrix(3, 32)
-        let formats: [LayerFormat] = [csr, w8a8, .half(.fp16), .sparse(try BlockShape(rows: 4, columns: 1), .int8), .float32]
+        let formats: [WeightFormat] = [csr, w8a8, .half(.fp16), .sparse(try BlockShape(rows: 4, columns: 1), .int8), .float32]
         let result = try network(&generator).compiled(for: x, candidates: formats, seconds: 0.01, parallelism: Parallelism(threads: 2))
         #expect(result.choices.allSatisfy { $0.figures.count == 5 && $0.figures.allSatisfy { $0.seconds > 0 } && $0.ratioToFloat32 >= 1 })
         #expect(formats.map(\.description) == ["csr", "w8a8", "f16", "4x1-w8a8", "float32"])

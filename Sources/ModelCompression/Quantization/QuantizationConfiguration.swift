@@ -1,3 +1,5 @@
+public import CompactNumerics
+
 /// Where the scale of a layer's activations comes from.
 public enum ActivationScales: String, Sendable, Hashable, Codable, CaseIterable {
     /// From each row, when it is there.
@@ -94,6 +96,11 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
             throw .outOfRange(what: "layer to quantize", allowed: layers.map(\.name).joined(separator: ", "), found: name)
         }
         for layer in layers {
+            guard !format(of: layer.name).isSparse else {
+                throw .outOfRange(
+                    what: "format of layer \(layer.name)", allowed: "a number format; layers that are pruned become sparse by themselves",
+                    found: "\(format(of: layer.name))")
+            }
             guard let scheme = format(of: layer.name).scheme else { continue }
             if case .group(let size) = scheme.granularity, layer.weight.value.columns % size != 0 {
                 throw .shapeMismatch(

@@ -38,7 +38,7 @@ public struct Quantizer: Sendable {
             try network.deployed { layer, linear in
                 if let trained = layer.product as? QuantizedTrainingProduct { return try trained.deployed(layer, linear) }
                 switch configuration.format(of: layer.name) {
-                case .float32: return linear
+                case .float32, .sparse, .nOfM: return linear
                 case .half(let format): return HalfLinear(linear, format: format)
                 case .integer, .threeBits: return try integerLayer(layer, linear, configuration, statistics)
                 }

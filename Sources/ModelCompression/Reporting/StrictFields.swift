@@ -1,3 +1,5 @@
+internal import CompactNumerics
+
 /// Members of a JSON object by name, of which none may be unknown.
 internal struct StrictFields {
     struct Key: CodingKey {
@@ -40,6 +42,8 @@ internal struct StrictFields {
             return try container.decodeIfPresent(Value.self, forKey: Key(name))
         } catch let error as CompressionError {
             throw error
+        } catch let error as NumericsError {
+            throw CompressionError.numerics(error)
         } catch {
             throw CompressionError.outOfRange(what: "key \(name) of \(what)", allowed: "a value of type \(Value.self)", found: "another")
         }

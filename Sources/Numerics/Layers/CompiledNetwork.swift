@@ -1,7 +1,7 @@
 /// A network whose float32 layers were each given the format that runs fastest on this machine, by measurement.
-public struct CompiledNetwork: Layer {
-    /// The layers in their formats.
-    public let network: Sequential
+public struct CompiledNetwork<Original: Network & Layer>: Layer {
+    /// The network with its layers in their formats.
+    public let network: Original
     /// What was chosen for each float32 layer of the original, in order.
     public let choices: [LayerChoice]
     /// Median seconds of the whole network on the sample.
@@ -24,60 +24,67 @@ extension CompiledNetwork: CustomStringConvertible {
     public var description: String { choices.map(\.description).joined(separator: "\n") }
 }
 
-extension Sequential {
+extension Network where Self: Layer {
     /// The network with each `Linear` in the fastest of several formats, measured on this machine with the activations that
     /// `sample` makes. float32 is always measured too, and kept where no candidate is faster; if the network as a whole turns out
     /// no faster than in float32, all of it is kept. Other layers stay what they are. Nothing is pruned: sparse candidates store
     /// the weights that are not zero.
     ///
-    /// Each layer is timed on its own, with row-major activations. Consecutive sparse layers then run as they are or faster.
+    /// Each layer is timed on its own, with row-major activations; of a convolution the product of its windows, except where a float32 one is
+    /// computed without windows, which stays. Consecutive sparse layers then run as they are or faster.
     ///
     /// - Parameters:
     ///   - sample: inputs [M, `inputCount`] such as the network will get, M rows at a time.
-    ///   - candidates: formats to try for every layer. One that a layer cannot have (groups that do not divide K) is passed over and
-    ///     reported.
+    ///   - candidates: formats to try for every layer. One that a layer cannot have is passed over and reported.
     ///   - maximumError: the largest relative RMS error of a layer's outputs that a candidate may have. One whose error is not finite,
     ///     as when FP16 overflows, is never chosen.
     ///   - seconds: the time to spend on measuring; short ones are exceeded where three runs of each candidate take longer.
     /// - Throws: `NumericsError.outOfRange` for an empty list of candidates, a sample without rows, an error bound below 0 or a time
     ///   that is not positive; `.shapeMismatch` for a sample with other columns; `.notFinite` for numbers of the sample, weights or
-    ///   outputs that are NaN or infinite.
+    ///   outputs that are NaN or infinite; `.invalidStructure` for a layer that the sample does not reach.
     public func compiled(
-        for sample: Matrix, candidates: [LayerFormat], maximumError: Double = .infinity, seconds: Double = 1,
+        for sample: Matrix, candidates: [WeightFormat], maximumError: Double = .infinity, seconds: Double = 1,
         parallelism: Parallelism = .serial
-    ) throws(NumericsError) -> CompiledNetwork {
+    ) throws(NumericsError) -> CompiledNetwork<Self> {
         try compiled(
-            for: sample, candidatesOfLayers: Array(repeating: candidates, count: linearCount), maximumError: maximumError, seconds: seconds,
+            for: sample, candidatesOfLayers: Array(repeating: candidates, count: float32Layers.count), maximumError: maximumError, seconds: seconds,
             parallelism: parallelism)
     }
 
-    /// The same with a list of candidates for each `Linear` of the network, in order.
+    /// The same with a list of candidates for each float32 layer of `linearLayers`, in order.
     ///
-    /// - Throws: also `NumericsError.shapeMismatch` unless there are as many lists as `Linear` layers.
+    /// - Throws: also `NumericsError.shapeMismatch` unless there are as many lists as float32 layers.
     public func compiled(
-        for sample: Matrix, candidatesOfLayers candidates: [[LayerFormat]], maximumError: Double = .infinity, seconds: Double = 1,
+        for sample: Matrix, candidatesOfLayers candidates: [[WeightFormat]], maximumError: Double = .infinity, seconds: Double = 1,
         parallelism: Parallelism = .serial
-    ) throws(NumericsError) -> CompiledNetwork {
+    ) throws(NumericsError) -> CompiledNetwork<Self> {
         try compiled(
             for: sample, candidatesOfLayers: candidates, maximumError: maximumError, seconds: seconds, parallelism: parallelism,
             timer: MonotonicTimer())
     }
 
     package func compiled(
-        for sample: Matrix, candidatesOfLayers candidates: [[LayerFormat]], maximumError: Double, seconds: Double, parallelism: Parallelism,
+        for sample: Matrix, candidatesOfLayers candidates: [[WeightFormat]], maximumError: Double, seconds: Double, parallelism: Parallelism,
         timer: some RunTimer
-    ) throws(NumericsError) -> CompiledNetwork {
+    ) throws(NumericsError) -> CompiledNetwork<Self> {
         try check(sample, candidates, maximumError: maximumError, seconds: seconds)
         var compiler = NetworkCompiler(
-            maximumError: maximumError, seconds: seconds / Double(linearCount + 1), parallelism: parallelism, timer: timer)
+            maximumError: maximumError, seconds: seconds / Double(candidates.count + 1), parallelism: parallelism, timer: timer)
         return try compiler.compile(self, sample, candidates)
     }
 
-    private var linearCount: Int { layers.count { $0 is Linear } }
+    /// Layers whose format is chosen.
+    internal var float32Layers: [NamedLinearLayer] {
+        linearLayers.filter { named in
+            guard let linear = named.layer as? Linear else { return false }
+            return named.windows.map { !Convolution.isComputedDirectly(linear, $0) } ?? true
+        }
+    }
 
-    private func check(_ sample: Matrix, _ candidates: [[LayerFormat]], maximumError: Double, seconds: Double) throws(NumericsError) {
-        guard candidates.count == linearCount else {
-            throw .shapeMismatch(what: "lists of candidates", expected: "\(linearCount), one for each float32 layer", found: "\(candidates.count)")
+    private func check(_ sample: Matrix, _ candidates: [[WeightFormat]], maximumError: Double, seconds: Double) throws(NumericsError) {
+        let count = float32Layers.count
+        guard candidates.count == count else {
+            throw .shapeMismatch(what: "lists of candidates", expected: "\(count), one for each float32 layer", found: "\(candidates.count)")
         }
         if let layer = candidates.firstIndex(where: \.isEmpty) {
             throw .outOfRange(what: "candidates of float32 layer \(layer)", allowed: "at least one format", found: "none")

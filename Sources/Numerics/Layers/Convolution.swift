@@ -86,6 +86,11 @@ public struct Convolution: Layer {
     /// With few outputs, windows and a narrow product cost more than the multiply-adds: they are computed from the images, 3 to 4 times as fast.
     private static let mostDirectOutputs = 16
 
+    /// Whether a convolution with these weights is computed without a matrix of windows.
+    internal static func isComputedDirectly(_ linear: Linear, _ windows: ImageWindows) -> Bool {
+        windows.stride == 1 && linear.outputs <= mostDirectOutputs
+    }
+
     private func applyDirectly(
         _ linear: Linear, _ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism
     ) {
@@ -124,7 +129,7 @@ public struct Convolution: Layer {
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
         requireShapes(input, output)
         guard output.count > 0 else { return }
-        if let direct = linear as? Linear, windows.stride == 1, direct.outputs <= Self.mostDirectOutputs {
+        if let direct = linear as? Linear, Self.isComputedDirectly(direct, windows) {
             return applyDirectly(direct, input, into: &output, workspace: &workspace, parallelism: parallelism)
         }
         let chunk = min(input.rows, imagesAtOnce(parallelism))

@@ -2,7 +2,7 @@ internal import Foundation
 
 /// What one format made of a layer: measured time, bytes and error.
 public struct FormatFigures: Sendable, Hashable {
-    public let format: LayerFormat
+    public let format: WeightFormat
     /// Median seconds of one run on the sample.
     public let seconds: Double
     /// Bytes really held by weights and bias.
@@ -13,8 +13,8 @@ public struct FormatFigures: Sendable, Hashable {
 
 /// The format that a layer was given, and why: the figures of all formats that were tried.
 public struct LayerChoice: Sendable {
-    /// Place of the layer in the network.
-    public let layer: Int
+    /// Name of the layer in the network.
+    public let layer: String
     public let inputs: Int
     public let outputs: Int
     /// Rows of activations that the times are for.
@@ -22,13 +22,13 @@ public struct LayerChoice: Sendable {
     /// float32 and the candidates, in the order in which they were given.
     public let figures: [FormatFigures]
     /// Candidates that this layer cannot be stored in, with the reason.
-    public let unsuited: [(format: LayerFormat, reason: NumericsError)]
+    public let unsuited: [(format: WeightFormat, reason: NumericsError)]
     // Into figures; float32 comes first.
     internal let chosen: Int
 
     private var choice: FormatFigures { figures[chosen] }
     /// The chosen format.
-    public var format: LayerFormat { choice.format }
+    public var format: WeightFormat { choice.format }
     /// Median seconds of one run.
     public var seconds: Double { choice.seconds }
     /// Bytes really held by weights and bias.
@@ -48,7 +48,7 @@ extension LayerChoice: CustomStringConvertible {
     /// One line, whose columns stand below those of other choices.
     public var description: String {
         let shape = "\(rows)×\(inputs)×\(outputs)"
-        return "layer " + String(format: "%2d", layer) + "  " + shape.padded(18) + format.description.padded(13)
+        return "layer " + layer.padded(24) + shape.padded(18) + format.description.padded(13)
             + String(
                 format: "%10.1f µs %8.2f × float32 %12.1f kB   error %8.3f %%", seconds * 1e6, ratioToFloat32, Double(byteCount) / 1e3,
                 relativeError * 100)

@@ -1,6 +1,8 @@
+internal import Synchronization
+
 /// What is timed while a network is compiled.
 package enum TimedRun: Hashable {
-    case layer(Int, LayerFormat)
+    case layer(String, WeightFormat)
     case network(isCompiled: Bool)
 }
 
@@ -39,38 +41,64 @@ internal struct NetworkCompiler<Timer: RunTimer> {
 
     private static var turns: ClosedRange<Int> { 3...101 }
 
-    mutating func compile(
-        _ original: Sequential, _ sample: Matrix, _ candidates: [[LayerFormat]]
-    ) throws(NumericsError) -> CompiledNetwork {
-        var layers: [any Layer] = [], choices: [LayerChoice] = [], activations = sample
-        for (index, layer) in original.layers.enumerated() {
-            let outputs = layer(activations, parallelism: parallelism)
-            if let at = outputs.firstNonFinite { throw .notFinite(what: "outputs of layer \(index) for the sample", row: at.row, column: at.column) }
-            if let linear = layer as? Linear {
-                let (choice, chosen) = try choose(linear, index, activations, outputs, candidates[choices.count])
-                layers.append(chosen)
-                choices.append(choice)
-            } else {
-                layers.append(layer)
+    mutating func compile<Original: Network & Layer>(
+        _ original: Original, _ sample: Matrix, _ candidates: [[WeightFormat]]
+    ) throws(NumericsError) -> CompiledNetwork<Original> {
+        let (expected, inputs) = try run(original, sample)
+        var chosen: [String: any LinearLayer] = [:], choices: [LayerChoice] = []
+        for (named, candidates) in zip(original.float32Layers, candidates) {
+            guard let linear = named.layer as? Linear, let input = inputs[named.name] else {
+                throw .invalidStructure(what: "layer \(named.name)", expected: "inputs for the sample", found: "none")
             }
-            activations = outputs
+            let (choice, layer) = try choose(linear, named.name, input, candidates)
+            choices.append(choice)
+            chosen[named.name] = layer
         }
-        let network = try Sequential(layers)
+        let network = try rebuilt(original, chosen)
         // Layers that win alone may lose together, as when the weights of all no longer fit into a cache that those of one did.
         let times = medians([(.network(isCompiled: false), original), (.network(isCompiled: true), network)], sample)
         if times[1] >= times[0] || choices.allSatisfy({ $0.format == .float32 }) {
             return CompiledNetwork(
                 network: original, choices: choices.map(\.inFloat32), seconds: times[0], float32Seconds: times[0], relativeError: 0)
         }
-        let error = relativeRMS(of: network(sample, parallelism: parallelism), against: activations)
+        let error = relativeRMS(of: network(sample, parallelism: parallelism), against: expected)
         return CompiledNetwork(network: network, choices: choices, seconds: times[1], float32Seconds: times[0], relativeError: error)
     }
 
+    /// Outputs for the sample, and the inputs of all linear layers by name.
+    private func run<Original: Network & Layer>(
+        _ original: Original, _ sample: Matrix
+    ) throws(NumericsError) -> (outputs: Matrix, inputs: [String: Matrix]) {
+        let inputs = Mutex<[String: Matrix]>([:])
+        var outputs = sample
+        try NumericsError.passing {
+            try original.observingInputs { name, input in
+                inputs.withLock { inputs in if inputs[name] == nil { inputs[name] = input } }
+            } while: {
+                outputs = $0(sample, parallelism: parallelism)
+            }
+        }
+        let found = inputs.withLock { $0 }
+        for named in original.linearLayers {
+            guard let at = found[named.name]?.firstNonFinite else { continue }
+            throw .notFinite(what: "inputs of layer \(named.name) for the sample", row: at.row, column: at.column)
+        }
+        if let at = outputs.firstNonFinite { throw .notFinite(what: "outputs for the sample", row: at.row, column: at.column) }
+        return (outputs, found)
+    }
+
+    private func rebuilt<Original: Network & Layer>(
+        _ original: Original, _ chosen: [String: any LinearLayer]
+    ) throws(NumericsError) -> Original {
+        try NumericsError.passing { try original.replacingLinearLayers { chosen[$0.name] ?? $0.layer } }
+    }
+
     private mutating func choose(
-        _ linear: Linear, _ index: Int, _ input: Matrix, _ expected: Matrix, _ candidates: [LayerFormat]
+        _ linear: Linear, _ name: String, _ input: Matrix, _ candidates: [WeightFormat]
     ) throws(NumericsError) -> (LayerChoice, any LinearLayer) {
-        var tried: [(format: LayerFormat, layer: any LinearLayer)] = [(.float32, linear)]
-        var unsuited: [(format: LayerFormat, reason: NumericsError)] = []
+        let expected = linear(input, parallelism: parallelism)
+        var tried: [(format: WeightFormat, layer: any LinearLayer)] = [(.float32, linear)]
+        var unsuited: [(format: WeightFormat, reason: NumericsError)] = []
         for format in candidates where !tried.contains(where: { $0.format == format }) {
             do {
                 tried.append((format, try format.layer(linear, rows: input.rows)))
@@ -79,7 +107,7 @@ internal struct NetworkCompiler<Timer: RunTimer> {
                 unsuited.append((format, error))
             }
         }
-        let times = medians(tried.map { (.layer(index, $0.format), $0.layer) }, input)
+        let times = medians(tried.map { (.layer(name, $0.format), $0.layer) }, input)
         let figures = zip(tried, times).map { candidate, time in
             FormatFigures(
                 format: candidate.format, seconds: time, byteCount: candidate.layer.byteCount,
@@ -90,7 +118,7 @@ internal struct NetworkCompiler<Timer: RunTimer> {
         let allowed = figures.indices.filter { figures[$0].relativeError.isFinite && figures[$0].relativeError <= maximumError }
         let chosen = allowed.min { figures[$0].seconds < figures[$1].seconds } ?? 0
         let choice = LayerChoice(
-            layer: index, inputs: linear.inputs, outputs: linear.outputs, rows: input.rows, figures: figures, unsuited: unsuited, chosen: chosen)
+            layer: name, inputs: linear.inputs, outputs: linear.outputs, rows: input.rows, figures: figures, unsuited: unsuited, chosen: chosen)
         return (choice, tried[chosen].layer)
     }
 
@@ -133,6 +161,19 @@ private func relativeRMS(of matrix: Matrix, against exact: Matrix) -> Double {
                 index &+= 1
             }
             return noise == 0 ? 0 : (noise / power).squareRoot()
+        }
+    }
+}
+
+extension NumericsError {
+    /// The result of `body`, whose errors are of this type unless a network of a user throws others.
+    internal static func passing<Result>(_ body: () throws -> Result) throws(NumericsError) -> Result {
+        do {
+            return try body()
+        } catch let error as NumericsError {
+            throw error
+        } catch {
+            throw .invalidStructure(what: "network", expected: "one that can be rebuilt", found: "\(error)")
         }
     }
 }

@@ -38,6 +38,8 @@ public struct ReLU: Layer {
 /// cache. Sparse, quantized and half layers give the same bits as one by one; a float32 layer those that the system's BLAS has for that layout.
 public struct Sequential: Layer {
     public let layers: [any Layer]
+    /// A name for each layer, unique.
+    public let names: [String]
     // Before, between and after the layers, for more than one row.
     private let layouts: [ActivationLayout]
     // What is computed: the layers, sparse ones in sequence as one; and the place of each among the layers.
@@ -46,8 +48,15 @@ public struct Sequential: Layer {
     /// A network of the given layers. A ReLU that follows a linear layer or convolution becomes part of it, and so do the layers of a
     /// `Sequential`.
     ///
-    /// - Throws: `NumericsError.shapeMismatch` where a layer has another number of inputs than the one before has outputs.
-    public init(_ layers: [any Layer]) throws(NumericsError) {
+    /// - Parameter names: one for each of `layers`; by default their places, "0", "1", … Those of a `Sequential` inside get its name and a
+    ///   full stop in front.
+    /// - Throws: `NumericsError.shapeMismatch` where a layer has another number of inputs than the one before has outputs, or unless there are
+    ///   as many names as layers; `.invalidStructure` for a name that occurs twice.
+    public init(_ layers: [any Layer], names: [String]? = nil) throws(NumericsError) {
+        let names = names ?? layers.indices.map(String.init)
+        guard names.count == layers.count else {
+            throw .shapeMismatch(what: "names of layers", expected: "\(layers.count)", found: "\(names.count)")
+        }
         var width: Int?
         for (index, layer) in layers.enumerated() {
             if let width, let expected = layer.inputCount, width != expected {
@@ -55,9 +64,21 @@ public struct Sequential: Layer {
             }
             width = (width ?? layer.inputCount).map(layer.outputCount)
         }
-        self.layers = Self.fused(layers.flatMap { ($0 as? Sequential)?.layers ?? [$0] })
+        let fused = Self.fused(Self.flattened(layers, names))
+        (self.layers, self.names) = (fused.map(\.layer), fused.map(\.name))
+        var known = Set<String>()
+        for name in self.names where !known.insert(name).inserted {
+            throw .invalidStructure(what: "names of layers", expected: "each name once", found: "\(name) again")
+        }
         layouts = cheapestLayouts(self.layers.map(\.layoutSupport))
         steps = Self.chained(self.layers)
+    }
+
+    private static func flattened(_ layers: [any Layer], _ names: [String]) -> [(name: String, layer: any Layer)] {
+        zip(names, layers).flatMap { name, layer -> [(name: String, layer: any Layer)] in
+            guard let inner = layer as? Sequential else { return [(name, layer)] }
+            return zip(inner.names, inner.layers).map { ("\(name).\($0)", $1) }
+        }
     }
 
     private static func chained(_ layers: [any Layer]) -> [(first: Int, layer: any Layer)] {
@@ -77,16 +98,17 @@ public struct Sequential: Layer {
         rows > 1 ? layouts : Array(repeating: .rowMajor, count: layouts.count)
     }
 
-    private static func fused(_ layers: [any Layer]) -> [any Layer] {
-        layers.reduce(into: []) { fused, layer in
-            if layer is ReLU, var linear = fused.last as? any LinearLayer {
+    private static func fused(_ layers: [(name: String, layer: any Layer)]) -> [(name: String, layer: any Layer)] {
+        layers.reduce(into: []) { fused, next in
+            let last = fused.count - 1
+            if next.layer is ReLU, var linear = fused.last?.layer as? any LinearLayer {
                 linear.activation = .relu
-                fused[fused.count - 1] = linear
-            } else if layer is ReLU, var convolution = fused.last as? Convolution {
+                fused[last].layer = linear
+            } else if next.layer is ReLU, var convolution = fused.last?.layer as? Convolution {
                 convolution.linear.activation = .relu
-                fused[fused.count - 1] = convolution
+                fused[last].layer = convolution
             } else {
-                fused.append(layer)
+                fused.append(next)
             }
         }
     }
@@ -117,5 +139,27 @@ public struct Sequential: Layer {
         let source = steps.count == 1 ? input : hidden[steps.count - 2], from = layouts[last.first]
         last.layer.apply(source, layout: from, into: &output, layout: .rowMajor, workspace: &workspace, parallelism: parallelism)
         workspace.hidden = hidden
+    }
+}
+
+extension Sequential: Network {
+    public var linearLayers: [NamedLinearLayer] {
+        zip(names, layers).compactMap { name, layer in
+            if let convolution = layer as? Convolution {
+                return NamedLinearLayer(name: name, layer: convolution.linear, windows: convolution.windows)
+            }
+            return (layer as? any LinearLayer).map { NamedLinearLayer(name: name, layer: $0) }
+        }
+    }
+
+    public func replacingLinearLayers(_ replace: (NamedLinearLayer) throws -> any LinearLayer) throws -> Sequential {
+        let replaced = try zip(names, layers).map { name, layer -> any Layer in
+            if let convolution = layer as? Convolution {
+                let linear = NamedLinearLayer(name: name, layer: convolution.linear, windows: convolution.windows)
+                return try Convolution(windows: convolution.windows, linear: replace(linear))
+            }
+            return try (layer as? any LinearLayer).map { try replace(NamedLinearLayer(name: name, layer: $0)) } ?? layer
+        }
+        return try Sequential(replaced, names: names)
     }
 }

@@ -134,20 +134,24 @@ extension QuantizationScheme: CustomStringConvertible {
         }
     }
 
+    private static let widths: [String: (Int, Activations, Bool)] = [
+        "w8a8": (8, .uint8, false), "w8a7": (8, .uint7, false), "w4a8": (4, .uint8, false), "w2a8": (2, .uint8, false),
+        "ternary": (2, .uint8, true), "w1a8": (1, .uint8, false), "w1a1": (1, .sign, false),
+    ]
+
+    /// Whether names of schemes begin like this: w8a8, ternary, …
+    internal static func isWidth(_ text: some StringProtocol) -> Bool { widths[String(text)] != nil }
+
     /// The scheme with the given name (see `description`).
     ///
     /// - Throws: `NumericsError.unknown` for a name that is none, and the errors of `init(bits:granularity:activations:)`.
     public init(named name: String) throws(NumericsError) {
         let parts = name.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        let widths: [String: (Int, Activations, Bool)] = [
-            "w8a8": (8, .uint8, false), "w8a7": (8, .uint7, false), "w4a8": (4, .uint8, false), "w2a8": (2, .uint8, false),
-            "ternary": (2, .uint8, true), "w1a8": (1, .uint8, false), "w1a1": (1, .sign, false),
-        ]
         let unknown = NumericsError.unknown(
             what: "quantization scheme",
             allowed: ["w8a8", "w8a7", "w4a8", "w2a8", "ternary", "w1a8", "w1a1", "each with -tensor, -channel or (not w1a1) -g32, -g64, -g128, …"],
             found: name)
-        guard let (bits, activations, isTernary) = widths[parts[0]] else { throw unknown }
+        guard let (bits, activations, isTernary) = Self.widths[parts[0]] else { throw unknown }
         switch parts.count == 1 ? "channel" : parts[1] {
         case "channel": self.init(valid: bits, .channel, activations, isTernary)
         case "tensor": self.init(valid: bits, .tensor, activations, isTernary)
@@ -156,5 +160,17 @@ extension QuantizationScheme: CustomStringConvertible {
             try self.init(bits: bits, granularity: .group(size), activations: activations, isTernary: isTernary)
         default: throw unknown
         }
+    }
+}
+
+extension QuantizationScheme: Codable {
+    /// A scheme by its name, a string.
+    public init(from decoder: any Decoder) throws {
+        try self.init(named: decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
     }
 }
