@@ -56,7 +56,7 @@ let package = Package(
         .testTarget(name: "ModelFilesTests", dependencies: ["ModelFiles", "CompactNumerics"], swiftSettings: swiftSettings),
         .testTarget(
             name: "ModelCompressionTests", dependencies: ["ModelCompression", "ModelFiles", "CompactNumerics", "CTraining"],
-            swiftSettings: swiftSettings),
+            resources: [.copy("Golden")], swiftSettings: swiftSettings),
         .target(name: "CPeaks", path: "Benchmarks/Peaks", cSettings: kernelSettings),
         .executableTarget(
             name: "Benchmarks",

@@ -43,7 +43,7 @@ struct BitsStudy: ParsableCommand {
             ? "weight-only, \(weights == .asymmetric ? "asymmetric, " : "")\(rounding)" : "\(rounding), activations \(activations), \(calibration)"
         try laboratory.row(name.hasSuffix("16") ? name : "\(name): \(kind)") { seed in
             let network = try laboratory.trained(seed: seed).network
-            return try evaluate(Quantizer(configuration).quantize(network, data: laboratory.training), laboratory.test)
+            return try evaluate(Deployment(quantization: configuration).deploy(network, data: laboratory.training), laboratory.test)
         }
     }
 
@@ -53,7 +53,7 @@ struct BitsStudy: ParsableCommand {
             let network = try laboratory.trained(seed: seed).network
             try network.prepareQuantizationAwareTraining(configuration)
             try laboratory.train(network, laboratory.configuration(seed: 2000 + seed))
-            return try evaluate(network.deployedQuantized(), laboratory.test)
+            return try evaluate(Deployment().deploy(network), laboratory.test)
         }
     }
 
@@ -62,7 +62,9 @@ struct BitsStudy: ParsableCommand {
             let network = try laboratory.trained(seed: seed).network
             let pruner = try Pruner(network, configuration: PruningConfiguration(ratio: 12, schedule: PruningStudy.gradual))
             _ = try pruner.run(training: laboratory.training, fineTuning: laboratory.configuration(seed: 1000 + seed))
-            return try evaluate(network.deployedSparse(values: .int8), laboratory.test)
+            return try evaluate(
+                Deployment(quantization: QuantizationConfiguration(format: WeightFormat(named: "w8a8-tensor")), minimumSparsity: 0).deploy(network),
+                laboratory.test)
         }
     }
 }

@@ -122,7 +122,7 @@ struct DistillationStudy: ParsableCommand {
                     try network.prepareQuantizationAwareTraining(QuantizationConfiguration(format: .integer(.w2a8)))
                 }
                 try laboratory.train(network, laboratory.configuration(seed: seed), loss: loss)
-                return try evaluate(isQuantized ? network.deployedQuantized() : network.deployed(), laboratory.test)
+                return try evaluate(isQuantized ? Deployment().deploy(network) : network.deployed(), laboratory.test)
             }
         }
     }

@@ -55,7 +55,7 @@ struct PruningStudy: ParsableCommand {
             let pruner = try Pruner(network, configuration: configuration, data: laboratory.training)
             let result = try pruner.run(training: laboratory.training, fineTuning: fineTuning, snapshots: snapshots)
             laboratory.note = "\(result.report.kept) of \(result.report.weights) weights"
-            let deployed = try network.deployedSparse()
+            let deployed = try Deployment(minimumSparsity: 0).deploy(network)
             return try evaluate(deployed, laboratory.test)
         }
     }

@@ -83,23 +83,24 @@ import Testing
             let configuration = PruningConfiguration(sparsity: sparsity, granularity: granularity, excludedLayers: excluded)
             _ = try Pruner(network, configuration: configuration).run(
                 training: data, fineTuning: TrainerConfiguration(epochs: 1, batchSize: 8))
-            let deployed = try network.deployedSparse(granularity: granularity)
+            let deployed = try Deployment(granularities: [granularity], minimumSparsity: 0).deploy(network)
             expectClose(deployed(data.inputs), network.predict(data.inputs), tolerance: 1e-4)
             #expect(deployed.layers.contains { $0 is SparseLinear })
         }
         for values in SparseValues.allCases {
             let network = try Small.mlp([8, 16, 8])
             try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, granularity: .nOfM(keep: 2, of: 4))).prune()
-            let deployed = try network.deployedSparse(granularity: .nOfM(keep: 2, of: 4), values: values), x = try Small.inputs(9, 8)
+            let int8 = QuantizationConfiguration(format: .integer(.w8a8)), x = try Small.inputs(9, 8)
+            let deployed = try Deployment(quantization: values == .int8 ? int8 : nil, granularities: [.nOfM(keep: 2, of: 4)]).deploy(network)
             #expect(deployed.layers.filter { $0 is NMSparseLinear }.count == 2)
             expectClose(deployed(x), network.predict(x), tolerance: values == .int8 ? 0.05 : 1e-4)
         }
         let network = try Small.mlp([8, 16, 8])
         try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, granularity: .blocks(rows: 4, columns: 4), scope: .layer)).prune()
-        let deployed = try network.deployedSparse(granularity: .blocks(rows: 4, columns: 4))
+        let deployed = try Deployment(granularities: [.blocks(rows: 4, columns: 4)], minimumSparsity: 0).deploy(network)
         let sparse = deployed.layers.compactMap { $0 as? SparseLinear }
         #expect(sparse.map(\.weight.shape.description) == ["4x4", "4x4"] && sparse.map(\.weight.blockCount) == [4, 4])
         expectClose(deployed(try Small.inputs(9, 8)), network.predict(try Small.inputs(9, 8)))
-        #expect(try network.deployedSparse(minimumSparsity: 0.6).layers.allSatisfy { !($0 is SparseLinear) })
+        #expect(try Deployment(minimumSparsity: 0.6).deploy(network).layers.allSatisfy { !($0 is SparseLinear) })
     }
 }

@@ -17,7 +17,7 @@ import Testing
         let configuration = QuantizationConfiguration(format: try WeightFormat(named: name), activations: activations)
         try network.prepareQuantizationAwareTraining(configuration, data: train)
         _ = try Trainer(network, data: train, configuration: TrainerConfiguration(epochs: 3, batchSize: 50, learningRate: 2e-3)).run()
-        let deployed = try network.deployedQuantized(), simulated = network.predict(test.inputs), found = deployed(test.inputs)
+        let deployed = try Deployment().deploy(network), simulated = network.predict(test.inputs), found = deployed(test.inputs)
         for row in 0..<test.count { for column in 0..<10 { #expect(simulated[row, column].bitPattern == found[row, column].bitPattern) } }
         let accuracy = try evaluate(deployed, test)
         #expect(try evaluate(network, test) == accuracy)
@@ -38,7 +38,7 @@ import Testing
         let (train, test) = (try LabelledData.digits(.training), try LabelledData.digits(.test))
         try network.prepareQuantizationAwareTraining(QuantizationConfiguration(format: .integer(.w4a8)))
         _ = try Trainer(network, data: train, configuration: TrainerConfiguration(epochs: 10, batchSize: 50, learningRate: 1e-2)).run()
-        let simulated = network.predict(test.inputs), found = try network.deployedQuantized()(test.inputs)
+        let simulated = network.predict(test.inputs), found = try Deployment().deploy(network)(test.inputs)
         for row in 0..<test.count { for column in 0..<10 { #expect(simulated[row, column].bitPattern == found[row, column].bitPattern) } }
         let accuracy = try evaluate(network, test)
         #expect(accuracy > 0.85)
@@ -63,8 +63,8 @@ import Testing
         let configuration = QuantizationConfiguration(format: .integer(.w4a8))
         try network.prepareQuantizationAwareTraining(configuration)
         try fit(epochs: 3)
-        let deployed = try network.deployedQuantized(), simulated = network.predict(test.inputs), found = deployed(test.inputs)
-        let again = try Quantizer(configuration).quantize(network, data: train)(test.inputs)
+        let deployed = try Deployment().deploy(network), simulated = network.predict(test.inputs), found = deployed(test.inputs)
+        let again = try Deployment(quantization: configuration).deploy(network, data: train)(test.inputs)
         for row in 0..<test.count {
             func best(_ outputs: Matrix) -> Int { (0..<10).max { outputs[row, $0] < outputs[row, $1] }! }
             #expect(best(simulated) == best(found))

@@ -129,7 +129,7 @@ import Testing
                     let configuration = QuantizationConfiguration(
                         format: .integer(.w8a8), activations: activations, calibration: method, rounding: rounding, equalizesLayers: true,
                         correctsBias: true)
-                    let deployed = try Quantizer(configuration).quantize(network, data: train)
+                    let deployed = try Deployment(quantization: configuration).deploy(network, data: train)
                     let after = try evaluate(deployed, test)
                     #expect(abs(after - before) < 0.02, "\(activations) \(method) \(rounding): \(before) → \(after)")
                     #expect(deployed.byteCount < 3 * network.parameterCount / 2)
@@ -234,7 +234,7 @@ import Testing
         let data = try data(), network = try TrainableNetwork.mlp([64, 4], seed: 5)
         func means(_ correctsBias: Bool) throws -> [Double] {
             let configuration = QuantizationConfiguration(format: .integer(.w2a8), activations: .none, correctsBias: correctsBias)
-            let y = try Quantizer(configuration).quantize(network, data: data)(data.inputs)
+            let y = try Deployment(quantization: configuration).deploy(network, data: data)(data.inputs)
             return (0..<4).map { column in (0..<200).reduce(0.0) { $0 + Double(y[$1, column]) } / 200 }
         }
         let exact = network.predict(data.inputs)
@@ -339,28 +339,25 @@ import Testing
         let (network, train, test) = try trained(), before = try evaluate(network, test)
         let configuration = QuantizationConfiguration(
             format: .integer(.w4a8), activations: .none, rounding: rounding, weights: .asymmetric, correctsBias: true)
-        let deployed = try Quantizer(configuration).quantize(network, data: train)
+        let deployed = try Deployment(quantization: configuration).deploy(network, data: train)
         #expect(deployed.layers.allSatisfy { ($0 as? WeightOnlyLinear)?.zeroPoints.isEmpty == false })
         #expect(abs(try evaluate(deployed, test) - before) < 0.03)
         #expect(throws: CompressionError.self) {
-            try Quantizer(QuantizationConfiguration(format: .integer(.w4a8), weights: .asymmetric)).quantize(network)
+            try Deployment(quantization: QuantizationConfiguration(format: .integer(.w4a8), weights: .asymmetric)).deploy(network)
         }
         #expect(throws: CompressionError.self) {
-            try Quantizer(QuantizationConfiguration(format: .integer(.ternary), activations: .none, weights: .asymmetric)).quantize(network)
+            try Deployment(quantization: QuantizationConfiguration(format: .integer(.ternary), activations: .none, weights: .asymmetric)).deploy(
+                network)
         }
     }
 
     @Test func wrongConfigurationsAreNamed() throws {
         let network = try TrainableNetwork.mlp([64, 20, 4]), data = try data()
         func expectError(_ configuration: QuantizationConfiguration, _ data: LabelledData? = nil) {
-            #expect(throws: CompressionError.self) { try Quantizer(configuration).quantize(network, data: data) }
-        }
-        let grouped = try WeightFormat(named: "w4a8-g32")
-        #expect(throws: CompressionError.shapeMismatch(what: "inputs of layer fc2 in w4a8-g32", expected: "a multiple of 32", found: "20")) {
-            try Quantizer(QuantizationConfiguration(format: grouped)).quantize(network)
+            #expect(throws: CompressionError.self) { try Deployment(quantization: configuration).deploy(network, data: data) }
         }
         #expect(throws: CompressionError.outOfRange(what: "layer to quantize", allowed: "fc1, fc2", found: "fc9")) {
-            try Quantizer(QuantizationConfiguration(format: .integer(.w8a8), layerFormats: ["fc9": .float32])).quantize(network)
+            try Deployment(quantization: QuantizationConfiguration(format: .integer(.w8a8), layerFormats: ["fc9": .float32])).deploy(network)
         }
         expectError(QuantizationConfiguration(format: .integer(.w8a8), activations: .static))
         expectError(QuantizationConfiguration(format: .integer(.w8a8), rounding: .gptq))
@@ -368,11 +365,19 @@ import Testing
         expectError(QuantizationConfiguration(format: .integer(.w8a8), calibration: .percentile(outside: 1)))
         expectError(QuantizationConfiguration(format: .integer(.w8a8), calibration: .movingAverage(share: 0)))
         expectError(QuantizationConfiguration(format: .integer(.w1a1), activations: .none))
+        // What has no effect.
+        expectError(QuantizationConfiguration(format: .integer(.w8a8), calibration: .entropy))
+        expectError(QuantizationConfiguration(format: .integer(.w8a8), samples: 7))
+        expectError(QuantizationConfiguration(format: .half(.fp16), activations: .none))
+        expectError(QuantizationConfiguration(format: .float32, rounding: .gptq), data)
+        expectError(QuantizationConfiguration(format: .float32, correctsBias: true), data)
+        expectError(QuantizationConfiguration(format: .integer(try .w4a8(groupSize: 32)), rounding: .searchedScale))
+        expectError(QuantizationConfiguration(format: .sparse(.single)))
         expectError(QuantizationConfiguration(format: .integer(.w8a8), activations: .static), try Small.data(10, shape: SampleShape(6)))
         #expect(throws: NumericsError.self) { try WeightFormat(named: "w5a8") }
         network.weighted("fc1").weight.value[0, 0] = .nan
         #expect(throws: CompressionError.notFinite(what: "fc1.weight", row: 0, column: 0)) {
-            try Quantizer(QuantizationConfiguration(format: .integer(.w8a8))).quantize(network, data: data)
+            try Deployment(quantization: QuantizationConfiguration(format: .integer(.w8a8))).deploy(network, data: data)
         }
     }
 }

@@ -29,17 +29,19 @@ import Testing
         #expect(second.pruning.granularity == .nOfM(keep: 2, of: 4) && second.pruning.sparsity == 0.5 && second.pruning.start == .rewound(epoch: 1))
         // What has no short form either.
         var gradual = PruningConfiguration(
-            sparsity: 0.3, score: .random(seed: 7), schedule: .linear(begin: 0.1, end: 0.7, every: 13), scoreSamples: 9)
+            sparsity: 0.3, score: .random(seed: 7), schedule: .linear(begin: 0.1, end: 0.7, every: 13))
         for schedule in [gradual.schedule, .cubic(begin: 0.2, end: 0.9, every: 20), .iterative(rounds: 5)] {
             gradual.schedule = schedule
             let recipe = CompressionRecipe(name: "x", steps: [.prune(RecipePruning(gradual, fineTuning: Self.quick))])
             #expect(try CompressionRecipe(json: recipe.json()) == recipe)
         }
-        gradual.start = .reinitialized(seed: 8)
+        (gradual.start, gradual.score, gradual.scoreSamples) = (.reinitialized(seed: 8), .activationTimesWeight, 9)
         for calibration in [CalibrationMethod.percentile(outside: 0.01), .movingAverage(share: 0.3), .meanSquaredError] {
             let quantization = QuantizationConfiguration(
                 format: .threeBits(.w4a8), activations: .staticSymmetric, calibration: calibration, samples: 7)
-            let steps: [CompressionStep] = [.prune(RecipePruning(gradual)), .trainQuantized(RecipeQuantization(quantization, training: Self.quick))]
+            let steps: [CompressionStep] = [
+                .prune(RecipePruning(gradual)), .trainQuantized(RecipeQuantizedTraining(quantization, training: Self.quick)),
+            ]
             let recipe = CompressionRecipe(name: "x", steps: steps)
             #expect(try CompressionRecipe(json: recipe.json()) == recipe)
         }
@@ -59,8 +61,21 @@ import Testing
         (#"{"steps": [{"train": {}, "prune": {"ratio": 2}}]}"#, "keys of a step"), (#"{"steps": [{"shrink": {}}]}"#, "key of a step: expected train"),
         (#"{"stps": []}"#, "key of a recipe"), (#"{"name": "x"}"#, "key steps of a recipe"),
         (#"{"steps": [{"train": {"epochs": "many"}}]}"#, "key epochs of training"),
-        (#"{"steps": [{"quantize": {}}]}"#, "key format of quantization"), (#"{"steps": [{"quantize": {"format": "w5a8"}}]}"#, "quantization scheme"),
-        (#"{"steps": [{"quantize": {"format": "w8a8", "calibration": "guess"}}]}"#, "calibration of quantization"),
+        (#"{"steps": [{"quantize": {}}]}"#, "key format of quantization"),
+        (#"{"steps": [{"quantize": {"format": "w5a8"}}]}"#, "format of weights: expected one of float32, f16"),
+        (#"{"steps": [{"quantize": {"format": "w8a8", "activations": "static", "calibration": "guess"}}]}"#, "calibration of quantization"),
+        // Options without effect beside the others.
+        (#"{"steps": [{"quantize": {"format": "w8a8", "calibration": "entropy"}}]}"#, "key calibration of quantization"),
+        (#"{"steps": [{"quantize": {"format": "w8a8", "activations": "static", "calibrationShare": 0.1}}]}"#, "key calibrationShare of quantization"),
+        (#"{"steps": [{"quantize": {"format": "w8a8", "samples": 100}}]}"#, "key samples of quantization"),
+        (#"{"steps": [{"quantize": {"format": "w8a8", "training": {}}}]}"#, "key of quantization: expected format"),
+        (#"{"steps": [{"prune": {"ratio": 2, "seed": 3}}]}"#, "key seed of prune"),
+        (#"{"steps": [{"prune": {"ratio": 2, "rounds": 3}}]}"#, "key rounds of prune"),
+        (#"{"steps": [{"prune": {"ratio": 2, "schedule": "iterative", "every": 3}}]}"#, "key every of prune"),
+        (#"{"steps": [{"prune": {"ratio": 2, "rewindEpoch": 1}}]}"#, "key rewindEpoch of prune"),
+        (#"{"steps": [{"prune": {"ratio": 2, "start": "rewound", "startSeed": 1}}]}"#, "key startSeed of prune"),
+        (#"{"steps": [{"prune": {"ratio": 2, "scoreSamples": 100}}]}"#, "key scoreSamples of prune"),
+        (#"{"steps": [{"foldBatchNormalization": {"always": true}}]}"#, "key of foldBatchNormalization"),
         ("no JSON", "recipe: recipe: expected JSON"),
     ]) func wrongRecipesAreNamed(text: String, message: String) {
         let error = #expect(throws: CompressionError.self) { try recipe(text) }
@@ -77,7 +92,22 @@ import Testing
         expectError([w8, .train(Self.quick)])
         expectError([.prune(RecipePruning(PruningConfiguration(sparsity: 0.5, excludedLayers: ["fc7"])))])
         expectError([.prune(RecipePruning(PruningConfiguration(sparsity: 0.5, start: .rewound(epoch: 0))))])
-        expectError([.quantize(RecipeQuantization(QuantizationConfiguration(format: try WeightFormat(named: "w4a8-g32"))))])
+        let half = CompressionStep.prune(RecipePruning(PruningConfiguration(sparsity: 0.5)))
+        func quantize(_ configuration: QuantizationConfiguration) -> CompressionStep { .quantize(RecipeQuantization(configuration)) }
+        func train(_ configuration: QuantizationConfiguration) -> CompressionStep { .trainQuantized(RecipeQuantizedTraining(configuration)) }
+        // Signs have no 0.
+        expectError([half, quantize(QuantizationConfiguration(format: .integer(.w1a8)))])
+        expectError([half, train(QuantizationConfiguration(format: .integer(.w1a8)))])
+        expectError([half, quantize(QuantizationConfiguration(format: .integer(.w8a8), layerFormats: ["fc2": .integer(.w1a1)]))])
+        // What training in integers does not do.
+        expectError([train(QuantizationConfiguration(format: .integer(try .w4a8(groupSize: 32))))])
+        expectError([train(QuantizationConfiguration(format: .integer(.w1a1)))])
+        for configuration in [
+            QuantizationConfiguration(format: .integer(.w8a8), activations: .none),
+            QuantizationConfiguration(format: .integer(.w8a8), rounding: .gptq),
+            QuantizationConfiguration(format: .integer(.w8a8), equalizesLayers: true),
+            QuantizationConfiguration(format: .integer(.w8a8), correctsBias: true),
+        ] { expectError([train(configuration)]) }
         expectError([.train(RecipeTraining(epochs: 0))])
         expectError([.distil(RecipeDistillation(temperature: 0))])
         #expect(throws: Never.self) { try CompressionRecipe(name: "x", steps: [.train(Self.quick), w8]).validate(for: network) }
@@ -96,6 +126,27 @@ import Testing
             .prune(RecipePruning(PruningConfiguration(sparsity: 0.75, schedule: .iterative(rounds: 2)), fineTuning: quick)),
             .distil(RecipeDistillation(training: quick)), .quantize(RecipeQuantization(QuantizationConfiguration(format: .integer(.w8a8)))),
         ])
+
+    /// The teacher is the network behind the training, before anything was compressed; also in a run that goes on from files.
+    @Test func theTeacherIsTheDenseNetwork() throws {
+        let steps: [CompressionStep] = [
+            .train(Self.quick), .prune(RecipePruning(PruningConfiguration(sparsity: 0.9), fineTuning: Self.quick)),
+            .distil(RecipeDistillation(training: Self.quick)),
+        ]
+        let directory = NSTemporaryDirectory() + "recipe-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let trained = try run(CompressionRecipe(name: "dense", steps: [.train(Self.quick)]))
+        _ = try trained.run()
+        let first = try run(CompressionRecipe(name: "x", steps: steps), directory: directory)
+        #expect(try first.run { if $0.step == 2 { first.stop() } } == nil)
+        let second = try run(CompressionRecipe(name: "x", steps: steps), directory: directory)
+        let report = try #require(try second.run())
+        for run in [first, second] {
+            #expect(run.teacher.bits == trained.network.bits && run.teacher.parameters.allSatisfy { $0.mask == nil })
+        }
+        #expect(report.accuracyBefore == (try evaluate(trained.network.deployed(), LabelledData.digits(.test))))
+        #expect(report.parametersBefore == 64 * 40 + 40 * 20 + 20 * 10)
+    }
 
     @Test func reportsSayWhatIsThere() throws {
         let run = try run(Self.whole), report = try #require(try run.run()), deployed = try #require(run.deployed)
@@ -148,7 +199,7 @@ import Testing
     @Test func quantizedTrainingAndRewindingInARecipe() throws {
         let steps: [CompressionStep] = [
             .train(Self.quick), .prune(RecipePruning(PruningConfiguration(sparsity: 0.5, start: .rewound(epoch: 1)), fineTuning: Self.quick)),
-            .trainQuantized(RecipeQuantization(QuantizationConfiguration(format: .integer(.w4a8)), training: Self.quick)),
+            .trainQuantized(RecipeQuantizedTraining(QuantizationConfiguration(format: .integer(.w4a8)), training: Self.quick)),
         ]
         let run = try run(CompressionRecipe(name: "qat", steps: steps)), report = try #require(try run.run())
         #expect(report.accuracyAfter > 0.85 && report.layers.allSatisfy { $0.form == "w4a8-channel" })

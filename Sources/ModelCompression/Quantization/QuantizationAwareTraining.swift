@@ -37,18 +37,6 @@ extension TrainableNetwork {
         }
         for (layer, product) in zip(layers, products) { layer.product = product }
     }
-
-    /// The deployed network with exactly the integers of quantization-aware training; other layers stay float32.
-    ///
-    /// - Throws: `CompressionError.numerics` if layers cannot be made.
-    public func deployedQuantized() throws(CompressionError) -> Sequential {
-        try CompressionError.wrapping {
-            try deployed { layer, linear in
-                if let product = layer.product as? QuantizedTrainingProduct { return try product.deployed(layer, linear) }
-                return linear
-            }
-        }
-    }
 }
 
 /// The share of samples in `data` whose largest output of a deployed network is that of their class.

@@ -76,13 +76,26 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
     public func format(of layer: String) -> WeightFormat { layerFormats[layer] ?? format }
 
     /// Whether quantizing takes samples.
-    public var needsData: Bool {
-        rounding == .gptq || correctsBias || activations == .static || activations == .staticSymmetric
+    public var needsData: Bool { rounding == .gptq || correctsBias || activations.isStatic }
+
+    /// - Throws: `CompressionError.outOfRange` for options that mean nothing, contradict each other or have no effect, for binary weights of a layer
+    ///   with pruned ones, and for the name of no layer.
+    public func validate(for network: TrainableNetwork) throws(CompressionError) {
+        try validate(for: network, pruned: Set(network.weightedLayers.filter { $0.weight.mask != nil }.map(\.name)))
     }
 
-    /// - Throws: `CompressionError.outOfRange` for options that mean nothing or contradict each other, `.shapeMismatch` where a group does not
-    ///   divide the inputs of a layer, and for the name of no layer.
-    public func validate(for network: TrainableNetwork) throws(CompressionError) {
+    /// The same for a network that will have pruned weights in the layers `pruned`.
+    internal func validate(for network: TrainableNetwork, pruned: Set<String>) throws(CompressionError) {
+        try validateNumbers()
+        let layers = network.weightedLayers
+        for name in layerFormats.keys.sorted() where !layers.contains(where: { $0.name == name }) {
+            throw .outOfRange(what: "layer to quantize", allowed: layers.map(\.name).joined(separator: ", "), found: name)
+        }
+        for layer in layers { try validate(layer.name, isPruned: pruned.contains(layer.name)) }
+        try validateEffects(layers.map { format(of: $0.name) })
+    }
+
+    private func validateNumbers() throws(CompressionError) {
         guard samples >= 1 else { throw .outOfRange(what: "samples of calibration", allowed: "at least 1", found: "\(samples)") }
         switch calibration {
         case .movingAverage(let share) where !(share > 0 && share <= 1):
@@ -91,29 +104,66 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
             throw .outOfRange(what: "share outside of a percentile", allowed: "0 ≤ share < 1", found: "\(outside)")
         default: break
         }
-        let layers = network.weightedLayers
-        for name in layerFormats.keys.sorted() where !layers.contains(where: { $0.name == name }) {
-            throw .outOfRange(what: "layer to quantize", allowed: layers.map(\.name).joined(separator: ", "), found: name)
+    }
+
+    private func validate(_ layer: String, isPruned: Bool) throws(CompressionError) {
+        let format = format(of: layer)
+        guard !format.isSparse else {
+            throw .outOfRange(
+                what: "format of layer \(layer)", allowed: "a number format; layers that are pruned become sparse by themselves", found: "\(format)")
         }
-        for layer in layers {
-            guard !format(of: layer.name).isSparse else {
-                throw .outOfRange(
-                    what: "format of layer \(layer.name)", allowed: "a number format; layers that are pruned become sparse by themselves",
-                    found: "\(format(of: layer.name))")
-            }
-            guard let scheme = format(of: layer.name).scheme else { continue }
-            if case .group(let size) = scheme.granularity, layer.weight.value.columns % size != 0 {
-                throw .shapeMismatch(
-                    what: "inputs of layer \(layer.name) in \(scheme)", expected: "a multiple of \(size)", found: "\(layer.weight.value.columns)")
-            }
-            if weights == .asymmetric, activations != .none || scheme.bits == 1 || scheme.isTernary {
-                throw .outOfRange(
-                    what: "asymmetric weights of layer \(layer.name)", allowed: "formats of 8, 4, 3 and 2 bits with activations \"none\"",
-                    found: "\(scheme), activations \"\(activations.rawValue)\"")
-            }
-            if scheme.activations == .sign, activations != .dynamic {
-                throw .outOfRange(what: "activations of \(scheme)", allowed: "dynamic", found: activations.rawValue)
-            }
+        guard let scheme = format.scheme else { return }
+        if isPruned, format.isBinary {
+            throw .outOfRange(what: "format of layer \(layer), which has pruned weights", allowed: "one with a code for 0", found: "\(format)")
+        }
+        if weights == .asymmetric, activations != .none || scheme.bits == 1 || scheme.isTernary {
+            throw .outOfRange(
+                what: "asymmetric weights of layer \(layer)", allowed: "formats of 8, 4, 3 and 2 bits with activations \"none\"",
+                found: "\(scheme), activations \"\(activations.rawValue)\"")
+        }
+        if scheme.activations == .sign, activations != .dynamic {
+            throw .outOfRange(what: "activations of \(scheme)", allowed: "dynamic", found: activations.rawValue)
+        }
+        if rounding == .searchedScale, scheme.group > 0 {
+            throw .outOfRange(what: "rounding of layer \(layer) in \(scheme)", allowed: "nearest or gptq for groups", found: rounding.rawValue)
         }
     }
+
+    /// An option that changes nothing was meant to change something.
+    private func validateEffects(_ formats: [WeightFormat]) throws(CompressionError) {
+        let other = QuantizationConfiguration(format: format), hasIntegers = formats.contains { $0.scheme != nil }
+        func require(_ acts: Bool, _ what: String, _ allowed: String, _ found: String) throws(CompressionError) {
+            if !acts { throw .outOfRange(what: what, allowed: allowed, found: found) }
+        }
+        try require(
+            activations.isStatic || calibration == other.calibration, "calibration, which only static activations have", "none", "\(calibration)")
+        try require(needsData || samples == other.samples, "samples where nothing is calibrated", "\(other.samples), the default", "\(samples)")
+        guard !hasIntegers else { return }
+        let without = "without a layer of integers"
+        try require(activations == other.activations, "activations \(without)", other.activations.rawValue, activations.rawValue)
+        try require(rounding == other.rounding, "rounding \(without)", other.rounding.rawValue, rounding.rawValue)
+        try require(weights == other.weights, "weights \(without)", other.weights.rawValue, weights.rawValue)
+        try require(!correctsBias, "bias correction \(without)", "none", "one")
+    }
+
+    /// What quantization-aware training takes of `validate`, and what it cannot do.
+    internal func validateForTraining(_ network: TrainableNetwork, pruned: Set<String>) throws(CompressionError) {
+        try validate(for: network, pruned: pruned)
+        let what = "of quantization-aware training"
+        guard activations != .none else { throw .outOfRange(what: "activations \(what)", allowed: "dynamic or static", found: "none") }
+        guard rounding == .nearest else { throw .outOfRange(what: "rounding \(what)", allowed: "nearest", found: rounding.rawValue) }
+        guard !equalizesLayers, !correctsBias else {
+            throw .outOfRange(what: "options \(what)", allowed: "no equalization and no bias correction: it learns weights and biases", found: "one")
+        }
+        for layer in network.weightedLayers {
+            guard let scheme = format(of: layer.name).scheme, scheme.group > 0 || scheme.activations == .sign else { continue }
+            throw .outOfRange(
+                what: "format \(what) for layer \(layer.name)", allowed: "integers with a scale per channel or tensor", found: "\(scheme)")
+        }
+    }
+}
+
+extension ActivationScales {
+    /// Whether scales come from calibration.
+    internal var isStatic: Bool { self == .static || self == .staticSymmetric }
 }

@@ -26,7 +26,7 @@ public func quantizationSensitivity(
         for format in formats {
             var configuration = base
             (configuration.format, configuration.layerFormats) = (.float32, [layer.name: format])
-            let deployed = try Quantizer(configuration, parallelism: parallelism).quantize(network, data: calibration)
+            let deployed = try Deployment(quantization: configuration, parallelism: parallelism).deploy(network, data: calibration)
             result.append(
                 LayerSensitivity(
                     layer: layer.name, format: format, accuracy: try evaluate(deployed, evaluation, parallelism: parallelism),

@@ -7,7 +7,9 @@ internal import ModelFiles
 // else is metadata, and a checksum over both tells a damaged file from a sound one.
 
 extension Trainer {
-    private static let kind = "swift-model-compression checkpoint 1"
+    private static let kind = "swift-model-compression checkpoint", schema = 2
+    /// Schema 1 had its number in the kind, and no checksum of the data.
+    private static let firstKind = "swift-model-compression checkpoint 1"
 
     /// Writes everything that the rest of the run depends on: numbers, moments, masks, running statistics, position, loss scale, history.
     /// The file appears complete or not at all; one that was at `path` stays until then.
@@ -19,8 +21,8 @@ extension Trainer {
             encoder.outputFormatting = [.sortedKeys]
             func json(_ value: some Encodable) throws -> String { String(decoding: try encoder.encode(value), as: UTF8.self) }
             var metadata = [
-                "kind": Self.kind, "network": network.fingerprint, "configuration": try json(configuration), "state": try json(state),
-                "hooks": try json(hooks.map(\.checkpointState)),
+                "kind": Self.kind, "schema": "\(Self.schema)", "network": network.fingerprint, "configuration": try json(configuration),
+                "state": try json(state), "hooks": try json(hooks.map(\.checkpointState)), "data": dataChecksum,
             ]
             let tensors = storedTensors()
             let masks = parameters.compactMap { parameter in parameter.mask.map { ("mask/" + parameter.name, $0) } }
@@ -42,8 +44,7 @@ extension Trainer {
 
     /// Goes on where a checkpoint was written, with the same bits as if the run had not been interrupted. Nothing changes if it fails.
     ///
-    /// - Throws: `CompressionError.otherNetwork` for a checkpoint of another network, configuration or number of samples or hooks,
-    ///   `.damagedFile` where its contents contradict themselves, `.file` if it cannot be read or is no safetensors file.
+    /// - Throws: `CompressionError.otherNetwork` for a checkpoint of another network, configuration, data or number of hooks, `.damagedFile` where its contents contradict themselves, `.file` if it cannot be read or is no safetensors file.
     public func resume(from path: String) throws {
         let file = try CompressionError.wrapping { try SafetensorsFile(path: path) }
         let restored = try readState(file)
@@ -69,11 +70,20 @@ extension Trainer {
         state = restored.state
     }
 
+    private func requireSchema(_ file: SafetensorsFile) throws(CompressionError) {
+        let kind = file.metadata["kind"] ?? "none"
+        guard kind == Self.kind || kind == Self.firstKind else {
+            throw .damagedFile(path: file.path, what: "kind of file", expected: Self.kind, found: kind)
+        }
+        let number = kind == Self.firstKind ? "1" : file.metadata["schema"] ?? "none"
+        guard let found = Int(number), (1...Self.schema).contains(found) else {
+            throw .damagedFile(path: file.path, what: "schema of a checkpoint", expected: "1…\(Self.schema)", found: number)
+        }
+    }
+
     private func readState(_ file: SafetensorsFile) throws(CompressionError) -> (state: RunState, hooks: [String?]) {
         let metadata = file.metadata
-        guard metadata["kind"] == Self.kind else {
-            throw .damagedFile(path: file.path, what: "kind of file", expected: Self.kind, found: metadata["kind"] ?? "none")
-        }
+        try requireSchema(file)
         guard metadata["network"] == network.fingerprint else {
             throw .otherNetwork(path: file.path, expected: "a checkpoint of \(network.fingerprint)", found: metadata["network"] ?? "none")
         }
@@ -82,6 +92,9 @@ extension Trainer {
                 throw .damagedFile(path: file.path, what: "metadata \"\(name)\"", expected: "JSON of it", found: metadata[name] ?? "none")
             }
             return value
+        }
+        if let data = metadata["data"], data != dataChecksum {
+            throw .otherNetwork(path: file.path, expected: "a run on these samples (\(dataChecksum))", found: "one on others (\(data))")
         }
         let configuration = try decode("configuration", TrainerConfiguration.self)
         guard configuration == self.configuration else {
@@ -148,23 +161,19 @@ extension Trainer {
     internal static func checksum(
         _ tensors: [(String, Tensor)], _ masks: [(String, [UInt8])], _ metadata: [String: String]
     ) -> String {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        func add(_ text: String) {
-            let bytes = Array(text.utf8) + [0]
-            hash = ck_fnv1a_64(bytes, bytes.count, hash)
-        }
+        var sum = Checksum()
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) where key != "checksum" {
-            add(key)
-            add(value)
+            sum.add(key)
+            sum.add(value)
         }
         for (name, tensor) in tensors.sorted(by: { $0.0 < $1.0 }) {
-            add(name)
-            hash = ck_fnv1a_64(tensor.pointer, tensor.count * MemoryLayout<Float>.stride, hash)
+            sum.add(name)
+            sum.add(tensor.pointer, count: tensor.count)
         }
         for (name, mask) in masks.sorted(by: { $0.0 < $1.0 }) {
-            add(name)
-            hash = ck_fnv1a_64(mask, mask.count, hash)
+            sum.add(name)
+            sum.add(mask)
         }
-        return String(hash, radix: 16)
+        return sum.text
     }
 }

@@ -1,4 +1,5 @@
-/// Options of a training or fine-tuning run in a recipe; what is absent in JSON has the values of `init`.
+/// Options of a training or fine-tuning run in a recipe; what is absent in JSON has the values of `init`. As a step of its own it trains all
+/// weights that no mask prunes.
 public struct RecipeTraining: Sendable, Hashable, Codable {
     public var epochs: Int
     public var batchSize: Int
@@ -18,10 +19,9 @@ public struct RecipeTraining: Sendable, Hashable, Codable {
         (self.seed, self.arithmetic, self.scalesLoss) = (seed, arithmetic, scalesLoss)
     }
 
-    internal static let names = ["epochs", "batchSize", "learningRate", "weightDecay", "seed", "arithmetic", "scalesLoss"]
-
     public init(from decoder: any Decoder) throws {
-        let fields = try StrictFields(decoder, of: "training", names: Self.names), other = RecipeTraining()
+        let names = ["epochs", "batchSize", "learningRate", "weightDecay", "seed", "arithmetic", "scalesLoss"]
+        let fields = try StrictFields(decoder, of: "training", names: names), other = RecipeTraining()
         epochs = try fields.value("epochs", or: other.epochs)
         batchSize = try fields.value("batchSize", or: other.batchSize)
         learningRate = try fields.value("learningRate", or: other.learningRate)
@@ -36,4 +36,15 @@ public struct RecipeTraining: Sendable, Hashable, Codable {
             epochs: epochs, batchSize: batchSize, optimizer: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: weightDecay),
             learningRate: learningRate, seed: seed, arithmetic: arithmetic, lossScaling: scalesLoss ? .dynamic : .none, threads: threads)
     }
+}
+
+extension RecipeTraining: RecipeStep {
+    static let name = "train"
+
+    func check(_ plan: inout RecipePlan) throws(CompressionError) {
+        try configuration(threads: 1).validate()
+        plan.trains = true
+    }
+
+    func make(_ run: CompressionRun, index: Int) throws { try run.train(self, index: index, hooks: [run.rewinding]) }
 }
