@@ -30,15 +30,10 @@ public func quantizationSensitivity(
             result.append(
                 LayerSensitivity(
                     layer: layer.name, format: format, accuracy: try evaluate(deployed, evaluation, parallelism: parallelism),
-                    bytes: deployed.weightedBytes[index]))
+                    bytes: deployed.linearLayers[index].layer.byteCount))
         }
     }
     return result
-}
-
-extension Sequential {
-    /// Bytes of the layers that have weights, in their order.
-    internal var weightedBytes: [Int] { layers.compactMap { $0 is any LinearLayer || $0 is Convolution ? $0.byteCount : nil } }
 }
 
 /// Formats of layers within a budget.

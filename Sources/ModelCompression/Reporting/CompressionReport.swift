@@ -17,6 +17,7 @@ public struct LayerReport: Sendable, Hashable, Codable {
     /// The deployed form: "sparse 1x1 int8", "w8a8", "float32".
     public let form: String
     public let weightsBefore: Int
+    /// What the deployed layer holds: of one with pruned weights those other than 0.
     public let weightsAfter: Int
     /// Bytes held in memory, bias included.
     public let bytesBefore: Int

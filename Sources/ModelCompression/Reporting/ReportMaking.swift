@@ -21,8 +21,8 @@ extension CompressionReport {
             try CompressionError.wrapping { try DeployedModel.write(deployed, to: path) }
         }
         func energy(_ sequential: Sequential, _ operations: [Int]) -> Double {
-            zip(sequential.weighted, operations).reduce(0) {
-                $0 + EnergyModel.microjoules(multiplyAdds: $1.1, weightBytes: $1.0.byteCount, bits: $1.0.linear.operandBits)
+            zip(sequential.linearLayers, operations).reduce(0) {
+                $0 + EnergyModel.microjoules(multiplyAdds: $1.1, weightBytes: $1.0.layer.byteCount, bits: $1.0.layer.operandBits)
             }
         }
         modelledMicrojoulesBefore = energy(before, layers.map(\.multiplyAddsBefore))
@@ -32,14 +32,13 @@ extension CompressionReport {
     private static func layers(
         _ dense: TrainableNetwork, _ before: Sequential, _ network: TrainableNetwork, _ deployed: Sequential
     ) -> [LayerReport] {
-        zip(zip(dense.weightedLayers, before.weighted), zip(network.weightedLayers, deployed.weighted)).map { first, second in
-            let (layer, small) = (first.0, second.0), weights = layer.weight.value.count, kept = small.weight.activeCount
+        zip(zip(dense.weightedLayers, before.linearLayers), zip(network.weightedLayers, deployed.linearLayers)).map { first, second in
+            let (layer, small) = (first.0, second.0), held = second.1.layer
             let positions = small.multiplicationsPerSample / max(1, small.weight.value.count)
-            // A dense layer multiplies by its zeros too.
-            let stored = second.1.linear is SparseLinear || second.1.linear is NMSparseLinear ? kept : small.weight.value.count
             return LayerReport(
-                name: layer.name, form: second.1.linear.form, weightsBefore: weights, weightsAfter: kept, bytesBefore: first.1.byteCount,
-                bytesAfter: second.1.byteCount, multiplyAddsBefore: layer.multiplicationsPerSample, multiplyAddsAfter: stored * positions)
+                name: layer.name, form: held.form, weightsBefore: layer.weight.value.count,
+                weightsAfter: small.weight.mask == nil ? held.multipliedWeights : held.nonzeroWeights, bytesBefore: first.1.layer.byteCount,
+                bytesAfter: held.byteCount, multiplyAddsBefore: layer.multiplicationsPerSample, multiplyAddsAfter: held.multipliedWeights * positions)
         }
     }
 
@@ -75,16 +74,6 @@ extension CompressionReport {
     }
 }
 
-extension Sequential {
-    /// Layers with weights, convolutions by theirs.
-    internal var weighted: [(linear: any LinearLayer, byteCount: Int)] {
-        layers.compactMap { layer in
-            if let linear = layer as? any LinearLayer { return (linear, linear.byteCount) }
-            return (layer as? Convolution).map { ($0.linear, $0.byteCount) }
-        }
-    }
-}
-
 extension LinearLayer {
     /// The format of weights, for reports.
     internal var form: String {
@@ -98,6 +87,18 @@ extension LinearLayer {
         default: "float32"
         }
     }
+
+    /// Weights that one row of activations is multiplied by: a dense layer multiplies by its zeros too.
+    internal var multipliedWeights: Int {
+        switch self {
+        case let layer as SparseLinear: layer.weight.storedWeightCount
+        case let layer as NMSparseLinear: layer.inputs * layer.outputs * layer.weight.sparsity.kept / layer.weight.sparsity.group
+        default: inputs * outputs
+        }
+    }
+
+    /// Weights other than 0 that the layer holds.
+    internal var nonzeroWeights: Int { WeightMask(nonzerosOf: denseWeight()).keptCount }
 
     /// Bits of the factors of a multiplication.
     internal var operandBits: Int {

@@ -145,12 +145,15 @@ public final class TrainableNetwork {
         forward(Tensor(inputs), context: TrainingContext(arithmetic: arithmetic, parallelism: parallelism)).matrix
     }
 
-    /// The network that an app runs. `choose` may give another linear layer for each weighted one: sparse, quantized.
+    /// The network with the layers that `choose` gives for weighted ones, by default float32 ones. Users go through `Deployment`.
     ///
     /// - Throws: what `choose` throws; `NumericsError` if layers do not fit together.
-    public func deployed(
+    package func deployed(
         _ choose: (any WeightedLayer, Linear) throws -> any LinearLayer = { _, linear in linear }
     ) throws -> Sequential {
-        try Sequential(layers.flatMap { try $0.deployed(choose) })
+        let deployed = try layers.flatMap { layer in
+            try layer.deployed(choose).enumerated().map { (name: $0 == 0 ? layer.name : "\(layer.name).\($0)", layer: $1) }
+        }
+        return try Sequential(deployed.map(\.layer), names: deployed.map(\.name))
     }
 }
