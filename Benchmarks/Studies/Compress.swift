@@ -11,16 +11,16 @@ struct Compress: ParsableCommand {
         discussion: """
             A recipe is JSON: {"name": "…", "steps": [{"train": {"epochs": 12}}, {"prune": {"ratio": 12, "schedule": "cubic"}},
             {"quantize": {"format": "w8a8"}}]}. Steps: train, prune, removePrunedOutputs, foldBatchNormalization, distil, trainQuantized, quantize.
-            --print-recipe shows the default with every option spelled out.
+            --print-recipe shows the default with every option spelled out. The network begins with a layer that standardizes its inputs, each
+            feature of a table and the pixels of images, so the deployed one takes raw numbers.
             """)
 
-    @Option(help: "digits, fashion-mnist, or a folder with IDX files as MNIST has them.")
-    var data = "digits"
+    @OptionGroup var source: DataOptions
 
     @Option(help: ArgumentHelp("A recipe in JSON instead of the default one.", valueName: "file"))
     var recipe: String?
 
-    @Option(help: "mlp (hidden layers of 300 and 100, with digits 100 and 50) or lenet-5, which takes images of 28×28.")
+    @Option(help: "mlp (hidden layers of 300 and 100, below 10,000 samples of 100 and 50) or lenet-5, which takes images of 28×28.")
     var network = "mlp"
 
     @Option(help: "Seed of the first weights.")
@@ -46,17 +46,16 @@ struct Compress: ParsableCommand {
 
     func run() throws {
         guard (1...1024).contains(threads) else { throw BenchmarkError("--threads: expected 1…1024, found \(threads)") }
-        let (training, test) = try DataSource.load(data)
-        let standardization = Standardization(training), isSmall = training.count < 10_000
-        let recipe = try chosenRecipe(isSmall: isSmall)
+        let (training, test) = try source.load()
+        let scale = TrainingScale(samples: training.count), recipe = try chosenRecipe(scale)
         if printRecipe {
             print(String(decoding: recipe.json(), as: UTF8.self))
             return
         }
         MachineDescription(parallelism: Parallelism(threads: threads)).printHeader()
-        let run = try CompressionRun(
-            recipe, network: makeNetwork(training, isSmall: isSmall), training: training.standardized(standardization),
-            test: test.standardized(standardization), threads: threads, directory: state)
+        // The network standardizes, so that what is written takes raw features.
+        let network = try makeNetwork(training, scale).standardizingInputs(of: training)
+        let run = try CompressionRun(recipe, network: network, training: training, test: test, threads: threads, directory: state)
         let progress = Progress(recipe.name)
         let report = try run.run { status in
             let detail =
@@ -68,30 +67,29 @@ struct Compress: ParsableCommand {
         print(report)
         if let output { try DeployedModel.write(deployed, to: output) }
         if let json { try report.json().write(to: URL(fileURLWithPath: json), options: .atomic) }
-        if let html { try Data(CompressionPage.html(report, data: data).utf8).write(to: URL(fileURLWithPath: html), options: .atomic) }
+        if let html { try Data(CompressionPage.html(report, data: source.data).utf8).write(to: URL(fileURLWithPath: html), options: .atomic) }
     }
 
-    private func chosenRecipe(isSmall: Bool) throws -> CompressionRecipe {
+    private func chosenRecipe(_ scale: TrainingScale) throws -> CompressionRecipe {
         if let path = recipe {
             guard let text = FileManager.default.contents(atPath: path) else {
                 throw BenchmarkError("--recipe \(path): expected a file that can be read, found none")
             }
             return try CompressionRecipe(json: text, path: path)
         }
-        let training = RecipeTraining(epochs: isSmall ? 30 : 12, batchSize: isSmall ? 32 : 128, seed: seed)
-        let pruning = PruningConfiguration(ratio: isSmall ? 6 : 12, schedule: .cubic(begin: 0, end: 0.6, every: isSmall ? 20 : 100))
+        let training = RecipeTraining(epochs: scale.epochs, batchSize: scale.batchSize, seed: seed)
+        let pruning = PruningConfiguration(ratio: scale.pruningRatio, schedule: .cubic(begin: 0, end: 0.6, every: scale.pruningInterval))
         return CompressionRecipe(
-            name: "pruned \(isSmall ? 6 : 12) times, then int8",
+            name: "pruned \(Int(scale.pruningRatio)) times, then int8",
             steps: [
                 .train(training), .prune(RecipePruning(pruning, fineTuning: training)),
                 .quantize(RecipeQuantization(QuantizationConfiguration(format: .integer(.w8a8)))),
             ])
     }
 
-    private func makeNetwork(_ data: LabelledData, isSmall: Bool) throws -> TrainableNetwork {
+    private func makeNetwork(_ data: LabelledData, _ scale: TrainingScale) throws -> TrainableNetwork {
         switch network {
-        case "mlp":
-            return try .mlp([data.inputs.columns] + (isSmall ? [100, 50] : [300, 100]) + [data.classes], inputShape: data.shape, seed: seed)
+        case "mlp": return try .mlp(scale.widths(data), inputShape: data.shape, seed: seed)
         case "lenet-5": return try .lenet5(classes: data.classes, seed: seed)
         default: throw BenchmarkError("--network: expected mlp or lenet-5, found \(network)")
         }

@@ -24,7 +24,7 @@ struct DistillationStudy: ParsableCommand {
     @Option(help: "The teachers: mlp, LeNet-300-100 or what suits the data; lenet-5, for images of 28×28.")
     var teacher = Teacher.mlp
 
-    @Option(parsing: .upToNextOption, help: "Hidden units of the student. (default: 30, with digits 12)")
+    @Option(parsing: .upToNextOption, help: "Hidden units of the student. (default: 30, below 10,000 samples 12)")
     var student: [Int] = []
 
     @Option(parsing: .upToNextOption, help: "Temperatures to try.")
@@ -79,14 +79,14 @@ struct DistillationStudy: ParsableCommand {
     /// Makes a teacher that is not trained yet.
     private func newTeacher(_ laboratory: Laboratory) throws -> (UInt64) throws -> TrainableNetwork {
         guard teacher == .lenet5 else { return { try laboratory.newNetwork(seed: $0) } }
-        guard laboratory.training.shape == SampleShape(height: 28, width: 28, channels: 1) else {
+        guard laboratory.areLeNetImages else {
             throw BenchmarkError("--teacher lenet-5: expected images of 28×28, found \(laboratory.training.shape)")
         }
         return laboratory.newLeNet5
     }
 
     private func fewLabels(_ laboratory: Laboratory, _ student: Student) throws {
-        let few = laboratory.isSmall ? 100 : 3000
+        let few = min(laboratory.isSmall ? 100 : 3000, max(1, laboratory.training.count / 2))
         try laboratory.row("student alone on \(few) labelled samples") { seed in
             let network = try laboratory.newNetwork(student.widths, seed: 100 + seed)
             try laboratory.train(network, laboratory.configuration(epochs: 4 * laboratory.epochs, seed: seed), data: laboratory.training.prefix(few))

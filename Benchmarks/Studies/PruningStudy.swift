@@ -33,10 +33,10 @@ struct PruningStudy: ParsableCommand {
         if includes(.scores) { for ratio in ratios { try compareScores(laboratory, ratio) } }
         if includes(.dense) { for ratio in ratios { try compareDense(laboratory, ratio) } }
         if includes(.convolutions) {
-            guard !laboratory.isSmall || part == .all else {
-                throw BenchmarkError("--part convolutions: expected images of 28×28, found \(options.data)")
+            guard laboratory.areLeNetImages || part == .all else {
+                throw BenchmarkError("--part convolutions: expected images of 28×28, found samples of \(laboratory.training.shape)")
             }
-            if !laboratory.isSmall { try structured(laboratory) }
+            if laboratory.areLeNetImages { try structured(laboratory) }
         }
         try laboratory.finish()
     }

@@ -12,30 +12,13 @@ struct Study: ParsableCommand {
         subcommands: [PruningStudy.self, BitsStudy.self, PrecisionStudy.self, DistillationStudy.self])
 }
 
-/// Samples by name.
-enum DataSource {
-    /// `digits`, `fashion-mnist`, or a folder with the four files of an MNIST-like set in IDX format, gzipped or not.
-    static func load(_ name: String) throws -> (training: LabelledData, test: LabelledData) {
-        switch name {
-        case "digits": return (try .digits(.training), try .digits(.test))
-        case "fashion-mnist": return (try .fashionMNIST(.training), try .fashionMNIST(.test))
-        default:
-            guard FileManager.default.fileExists(atPath: name) else {
-                throw BenchmarkError("--data: expected digits, fashion-mnist or a folder with IDX files, found \(name)")
-            }
-            return (try .fashionMNIST(.training, from: name), try .fashionMNIST(.test, from: name))
-        }
-    }
-}
-
 struct StudyOptions: ParsableArguments {
-    @Option(help: "digits, fashion-mnist, or a folder with IDX files as MNIST has them.")
-    var data = "digits"
+    @OptionGroup var source: DataOptions
 
     @Option(help: "Seeds: each row is trained once with each of 0, 1, ….")
     var seeds = 1
 
-    @Option(help: "Epochs of training from the beginning; fine-tuning takes half of them. (default: 14, with digits 30)")
+    @Option(help: "Epochs of training from the beginning; fine-tuning takes half of them. (default: 14, below 10,000 samples 30 or more)")
     var epochs: Int?
 
     @Flag(help: "Measure on the last sixth of the training samples, which are left out of training, instead of the test samples: to choose settings.")
@@ -59,7 +42,7 @@ final class Laboratory {
     let test: LabelledData
     let epochs: Int
     let seeds: Range<UInt64>
-    let isSmall: Bool
+    private let scale: TrainingScale
     private let options: StudyOptions
     private var dense: [String: (network: TrainableNetwork, snapshots: [Int: NetworkSnapshot])] = [:]
     private var rows: [Row] = []
@@ -81,30 +64,33 @@ final class Laboratory {
 
     init(_ options: StudyOptions, _ title: String) throws {
         try options.check()
-        var (training, test) = try DataSource.load(options.data)
+        var (training, test) = try options.source.load()
         if options.validate {
             let kept = training.count - training.count / 6
             test = training.selecting(Array(kept..<training.count))
             training = training.prefix(kept)
         }
         // Standardized as users do: mean and deviation are those of the training data.
-        let standardization = Standardization(training)
+        let standardization = try Standardization(training)
         (self.training, self.test, self.options) = (training.standardized(standardization), test.standardized(standardization), options)
-        isSmall = training.count < 10_000
-        epochs = options.epochs ?? (isSmall ? 30 : 14)
+        scale = TrainingScale(samples: training.count)
+        epochs = options.epochs ?? (scale.isSmall ? scale.epochs : 14)
         seeds = 0..<UInt64(options.seeds)
         progress = Progress(title)
         self.title = title
         subtitle =
-            "\(options.data), \(training.count) samples for training, \(test.count) \(options.validate ? "left out for choosing" : "for testing"), "
+            "\(options.source.data), \(training.count) samples for training, \(test.count) \(options.validate ? "left out for choosing" : "for testing"), "
             + "\(options.seeds) seed\(options.seeds == 1 ? "" : "s"), \(epochs) epochs"
         print("\(title): \(subtitle)\n")
         table = Table([("", 58), ("accuracy", 9), ("±", 6), ("seconds", 8), ("notes", 30)])
     }
 
-    /// Widths of the network that is compressed: LeNet-300-100 or, for digits, one that suits 64 inputs.
-    var widths: [Int] { isSmall ? [64, 100, 50, 10] : [training.inputs.columns, 300, 100, training.classes] }
-    var batchSize: Int { isSmall ? 32 : 128 }
+    /// Widths of the network that is compressed: hidden layers of 300 and 100 units, with few samples of 100 and 50.
+    var widths: [Int] { scale.widths(training) }
+    var batchSize: Int { scale.batchSize }
+    var isSmall: Bool { scale.isSmall }
+    /// Whether LeNet-5 takes the samples.
+    var areLeNetImages: Bool { training.shape == SampleShape(height: 28, width: 28, channels: 1) }
 
     func configuration(epochs: Int? = nil, seed: UInt64, rate: Double = 1e-3) -> TrainerConfiguration {
         TrainerConfiguration(

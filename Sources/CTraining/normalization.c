@@ -18,6 +18,22 @@ void ck_channel_moments_f32(const float *x, size_t rows, size_t channels, double
   }
 }
 
+void ck_column_moments_f64(const float *x, size_t rows, size_t columns, double *mean, double *variance) {
+  for (size_t c = 0; c < columns; c++) mean[c] = variance[c] = 0;
+  for (size_t m = 0; m < rows; m++)
+    for (size_t c = 0; c < columns; c++) mean[c] += (double)x[m * columns + c] - x[c];
+  for (size_t c = 0; c < columns; c++) mean[c] /= (double)rows;
+  for (size_t m = 0; m < rows; m++)
+    for (size_t c = 0; c < columns; c++) {
+      double d = (double)x[m * columns + c] - x[c] - mean[c];
+      variance[c] += d * d;
+    }
+  for (size_t c = 0; c < columns; c++) {
+    mean[c] += x[c];
+    variance[c] /= (double)rows;
+  }
+}
+
 CK_BODY ck_batch_norm_forward_f32_body(const float *restrict x, size_t rows, size_t channels, const float *restrict mean,
                                        const float *restrict inverse,
                                const float *restrict gamma, const float *restrict beta, float *restrict normalized, float *restrict y) {

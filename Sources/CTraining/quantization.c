@@ -105,23 +105,7 @@ double ck_lsq_gradient_f32(const float *x, const float *codes, size_t count, flo
   return sum;
 }
 
-double ck_dot_f64_f32(const float *a, const float *b, size_t count) {
-  double sum[4] = {0};
-  for (size_t i = 0; i < count; i++) sum[i % 4] += (double)a[i] * b[i];
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
 void ck_add_column_sums_f64(const float *x, size_t rows, size_t columns, double *sums) {
   for (size_t r = 0; r < rows; r++, x += columns)
     for (size_t c = 0; c < columns; c++) sums[c] += x[c];
-}
-
-double ck_sum_f64_f32(const float *x, size_t count) {
-  double sum[4] = {0};
-  for (size_t i = 0; i < count; i++) sum[i % 4] += x[i];
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
-void ck_standardize_f32(const float *x, size_t count, float mean, float factor, float *y) {
-  for (size_t i = 0; i < count; i++) y[i] = (x[i] - mean) * factor;
 }

@@ -8,6 +8,8 @@
 // Mean and variance (divided by rows) of each channel of x[rows, channels], summed in float64; scratch[2 · channels].
 void ck_channel_moments_f32(const float *_Nonnull x, size_t rows, size_t channels, double *_Nonnull scratch, float *_Nonnull mean,
                             float *_Nonnull variance);
+// The same in float64, rows at least 1. Sums are relative to the first row, so a column of equal numbers has a variance of exactly 0.
+void ck_column_moments_f64(const float *_Nonnull x, size_t rows, size_t columns, double *_Nonnull mean, double *_Nonnull variance);
 // normalized[m, c] = (x[m, c] − mean[c]) · inverse[c]; y = normalized · gamma[c] + beta[c].
 void ck_batch_norm_forward_f32(const float *_Nonnull x, size_t rows, size_t channels, const float *_Nonnull mean, const float *_Nonnull inverse,
                                const float *_Nonnull gamma, const float *_Nonnull beta, float *_Nonnull normalized, float *_Nonnull y);

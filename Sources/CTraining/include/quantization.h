@@ -30,13 +30,6 @@ void ck_scale_each_row_f32(const float *_Nonnull x, size_t rows, size_t columns,
 // and Σ gradient · code outside. `x_gradient` may be `gradient`.
 double ck_lsq_gradient_f32(const float *_Nonnull x, const float *_Nonnull codes, size_t count, float inverse_scale, float lowest,
                            float highest, const float *_Nonnull gradient, float *_Nonnull x_gradient);
-// Σ a[i] · b[i] in float64.
-double ck_dot_f64_f32(const float *_Nonnull a, const float *_Nonnull b, size_t count);
-
-// Σ x[i] in float64; y[i] = (x[i] − mean) · factor.
-double ck_sum_f64_f32(const float *_Nonnull x, size_t count);
-void ck_standardize_f32(const float *_Nonnull x, size_t count, float mean, float factor, float *_Nonnull y);
-
 // Counts numbers other than 0 into bins of `width`, a power of two; bin bins/2 begins at 0. Numbers beyond the ends count in the outermost
 // bins. Returns how many were 0 or NaN.
 size_t ck_histogram_f32(const float *_Nonnull x, size_t count, float width, size_t bins, uint64_t *_Nonnull counts);

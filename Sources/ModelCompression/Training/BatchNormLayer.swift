@@ -5,8 +5,9 @@ internal import CTraining
 /// Batch normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) over the channels of vectors or images.
 ///
 /// Training normalizes by mean and variance of the batch, over samples and positions, and keeps running averages of both (the variance
-/// with Bessel's correction, as PyTorch does), which are used otherwise. In reduced arithmetic γ, β and the normalized numbers are rounded;
-/// the statistics stay float32.
+/// with Bessel's correction, as PyTorch does), which are used otherwise. A batch of one sample at one position, such as the last one of 33
+/// samples in batches of 32, has no variance: it is normalized by the running averages, as without training, and leaves them as they are.
+/// In reduced arithmetic γ, β and the normalized numbers are rounded; the statistics stay float32.
 public final class BatchNormLayer: TrainableLayer {
     public let name: String
     public let channels: Int
@@ -66,7 +67,7 @@ public final class BatchNormLayer: TrainableLayer {
         let rows = input.count / channels
         for tensor in [normalized, output] { tensor.reshape(rows: input.rows, columns: input.columns) }
         for tensor in [mean, variance, inverse] { tensor.reshape(rows: 1, columns: channels) }
-        usedBatch = context.isTraining
+        usedBatch = context.isTraining && rows > 1
         if usedBatch {
             withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * channels) { scratch in
                 ck_channel_moments_f32(input.pointer, rows, channels, scratch.baseAddress!, mean.pointer, variance.pointer)
@@ -94,7 +95,7 @@ public final class BatchNormLayer: TrainableLayer {
     }
 
     private func updateAverages(rows: Int) {
-        let correction = rows > 1 ? Float(rows) / Float(rows - 1) : 1
+        let correction = Float(rows) / Float(rows - 1)
         for channel in 0..<channels {
             runningMean.pointer[channel] += momentum * (mean.pointer[channel] - runningMean.pointer[channel])
             runningVariance.pointer[channel] += momentum * (variance.pointer[channel] * correction - runningVariance.pointer[channel])

@@ -12,15 +12,22 @@ public struct LabelledData: Sendable {
     public let classes: Int
     /// The shape of one sample.
     public let shape: SampleShape
+    /// One for each class, where known.
+    public let classNames: [String]?
+    /// One for each number of a sample, where known.
+    public let featureNames: [String]?
 
     /// Number of samples.
     public var count: Int { labels.count }
 
     /// Data that is checked.
     ///
-    /// - Throws: `CompressionError.shapeMismatch` unless there is one label for each row and rows have as many numbers as `shape`,
-    ///   `.outOfRange` for a label that is no class or fewer than one class, `.notFinite` for NaN or infinity.
-    public init(inputs: Matrix, labels: [Int], classes: Int, shape: SampleShape) throws(CompressionError) {
+    /// - Throws: `CompressionError.shapeMismatch` unless there is one label for each row, rows have as many numbers as `shape`, and names are as
+    ///   many as classes and as these numbers; `.outOfRange` for a label that is no class or fewer than one class, `.notFinite` for NaN or
+    ///   infinity.
+    public init(
+        inputs: Matrix, labels: [Int], classes: Int, shape: SampleShape, classNames: [String]? = nil, featureNames: [String]? = nil
+    ) throws(CompressionError) {
         guard inputs.columns == shape.count, min(shape.height, shape.width, shape.channels) > 0 else {
             throw .shapeMismatch(what: "numbers of a sample", expected: "\(shape.count) (\(shape))", found: "\(inputs.columns)")
         }
@@ -31,14 +38,20 @@ public struct LabelledData: Sendable {
         if let wrong = labels.firstIndex(where: { !(0..<classes).contains($0) }) {
             throw .outOfRange(what: "label of sample \(wrong)", allowed: "0…\(classes - 1)", found: "\(labels[wrong])")
         }
+        for (what, names, count) in [("names of classes", classNames, classes), ("names of features", featureNames, shape.count)] {
+            guard let names, names.count != count else { continue }
+            throw .shapeMismatch(what: what, expected: "\(count)", found: "\(names.count)")
+        }
         if let (row, column) = inputs.firstNonFinite { throw .notFinite(what: "samples", row: row, column: column) }
         (self.inputs, self.labels, self.classes, self.shape) = (inputs, labels, classes, shape)
+        (self.classNames, self.featureNames) = (classNames, featureNames)
     }
 
     internal func replacingInputs(_ inputs: Matrix) -> LabelledData { LabelledData(checked: inputs, labels: labels, like: self) }
 
     private init(checked inputs: Matrix, labels: [Int], like other: LabelledData) {
         (self.inputs, self.labels, classes, shape) = (inputs, labels, other.classes, other.shape)
+        (classNames, featureNames) = (other.classNames, other.featureNames)
     }
 
     /// The first `count` samples, or all if there are fewer.
@@ -65,13 +78,14 @@ public struct LabelledData: Sendable {
 }
 
 extension LabelledData {
-    /// Fashion-MNIST: pixels 0…1, 28×28×1, ten classes.
+    /// Fashion-MNIST: pixels 0…1, 28×28×1, ten classes. `imagesAndLabels(in:)` reads other sets of this form.
     ///
     /// - Throws: `CompressionError.file` if the files are absent or damaged.
     public static func fashionMNIST(_ part: FashionMNIST.Part, from directory: String? = nil) throws(CompressionError) -> LabelledData {
         let data = try CompressionError.wrapping { try FashionMNIST(part, from: directory) }
         return try LabelledData(
-            inputs: data.images, labels: data.labels, classes: 10, shape: SampleShape(height: 28, width: 28, channels: 1))
+            inputs: data.images, labels: data.labels, classes: 10, shape: SampleShape(height: 28, width: 28, channels: 1),
+            classNames: FashionMNIST.classNames)
     }
 
     /// UCI's handwritten digits, shipped with this module: 1,797 images 8×8, pixels 0…1, ten classes, of which 1,437 are for training and

@@ -12,6 +12,9 @@ public protocol TrainableLayer: AnyObject {
     /// Kind and options, as part of a network's fingerprint: "dense 784→300".
     var summary: String { get }
 
+    /// Whether the layer, where it is a network's first, takes inputs as they are and not rounded to the arithmetic of training; by default not.
+    var takesUnroundedInputs: Bool { get }
+
     /// The shape of one sample behind this layer.
     ///
     /// - Throws: `CompressionError.shapeMismatch` if the layer does not take samples of shape `input`.
@@ -33,6 +36,7 @@ public protocol TrainableLayer: AnyObject {
 extension TrainableLayer {
     public var parameters: [Parameter] { [] }
     public var statistics: [(name: String, values: Tensor)] { [] }
+    public var takesUnroundedInputs: Bool { false }
 
     /// The layers that compute the same in a deployed network, in float32.
     public func deployed() throws -> [any CompactNumerics.Layer] {

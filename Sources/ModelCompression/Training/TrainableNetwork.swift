@@ -72,7 +72,7 @@ public final class TrainableNetwork {
     public func forward(_ input: Tensor, context: TrainingContext, through last: Int? = nil) -> Tensor {
         trapUnless(input.columns == inputShape.count, "input of a network: expected \(inputShape.count) columns, found \(input.columns)")
         var activations = input
-        if context.arithmetic != .float32 {
+        if context.arithmetic != .float32, !layers[0].takesUnroundedInputs {
             roundedInput.reshape(rows: input.rows, columns: input.columns)
             context.arithmetic.round(from: input.pointer, to: roundedInput.pointer, count: input.count)
             activations = roundedInput

@@ -5,6 +5,8 @@ internal import Foundation
 /// Trains a network: mini-batches in seeded random order, gradients, optimizer steps, checkpoints.
 ///
 /// A run is reproducible bit for bit for the same configuration on the same machine, and so is one that was interrupted and resumed.
+/// It starts fresh: what an optimizer of an earlier training left in the parameters of network and loss is forgotten at its first step,
+/// unless the run resumes a checkpoint or one that `stop` ended.
 public final class Trainer {
     public let network: TrainableNetwork
     public let data: LabelledData
@@ -69,6 +71,7 @@ public final class Trainer {
     ///   `.file` if a checkpoint cannot be written, and what hooks throw.
     public func run(progress: ((TrainingProgress) -> Void)? = nil) throws -> TrainingHistory {
         isStopping = false
+        if step == 0 { forgetMoments() }
         var history = TrainingHistory()
         let started = ContinuousClock.now
         let firstStep = step
@@ -78,6 +81,11 @@ public final class Trainer {
         (history.epochs, history.steps, history.skippedSteps) = (state.epochs, state.optimizerSteps, state.scale.skippedSteps)
         history.isComplete = state.epoch == configuration.epochs
         return history
+    }
+
+    // Adam corrects the bias of its moments by the steps of this run: moments of another one would make the first steps far too small.
+    private func forgetMoments() {
+        for parameter in parameters { parameter.moments = [] }
     }
 
     private func runEpoch(_ history: inout TrainingHistory, _ report: (Bool) -> Void) throws {

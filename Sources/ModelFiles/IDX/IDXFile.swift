@@ -38,22 +38,38 @@ public struct IDXFile: Sendable {
     ///
     /// - Throws: `ModelFileError` if it cannot be read, is no IDX file, or is longer or shorter than its header says.
     public init(path: String) throws(ModelFileError) {
+        self.path = path
+        (elementType, shape, bytes) = try Self.reading(path) { (limit, source) throws(ModelFileError) in
+            try Self.read(path: path, limit: limit, from: source)
+        }
+    }
+
+    /// Type and sizes of the file at `path`; its elements may be absent or too many.
+    ///
+    /// - Throws: `ModelFileError` if it cannot be read or does not begin as an IDX file.
+    internal static func header(path: String) throws(ModelFileError) -> (elementType: ElementType, shape: [Int]) {
+        try reading(path) { (_, source) throws(ModelFileError) in try readHeader(path: path, from: source) }
+    }
+
+    /// Reads the bytes to come into a buffer, fewer than asked for only at the end.
+    private typealias Source = (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
+
+    /// Calls `body` with the bytes of a file, decompressed where needed, and the largest number that there can be.
+    private static func reading<Result>(
+        _ path: String, _ body: (Int, Source) throws(ModelFileError) -> Result
+    ) throws(ModelFileError) -> Result {
         let file = try InputFile(path: path)
         let isCompressed = file.size >= 2 ? try file.bytes(at: 0, count: 2) == [0x1F, 0x8B] : false
-        self.path = path
         if isCompressed {
             let reader = try GzipReader(file)
-            (elementType, shape, bytes) = try Self.read(path: path, limit: Self.decompressedLimit(file.size)) {
-                (buffer) throws(ModelFileError) in try reader.read(into: buffer)
-            }
-        } else {
-            var position = 0
-            (elementType, shape, bytes) = try Self.read(path: path, limit: file.size) { (buffer) throws(ModelFileError) in
-                let count = min(buffer.count, file.size - position)
-                try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: position)
-                position += count
-                return count
-            }
+            return try body(decompressedLimit(file.size)) { (buffer) throws(ModelFileError) in try reader.read(into: buffer) }
+        }
+        var position = 0
+        return try body(file.size) { (buffer) throws(ModelFileError) in
+            let count = min(buffer.count, file.size - position)
+            try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: position)
+            position += count
+            return count
         }
     }
 
@@ -62,11 +78,7 @@ public struct IDXFile: Sendable {
         return overflow ? Int.max : limit
     }
 
-    /// Reads header and elements. `limit` is the largest number of bytes that `source` can give; `source` returns fewer
-    /// bytes than asked for only at the end.
-    private static func read(
-        path: String, limit: Int, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
-    ) throws(ModelFileError) -> (ElementType, [Int], [UInt8]) {
+    private static func readHeader(path: String, from source: Source) throws(ModelFileError) -> (elementType: ElementType, shape: [Int]) {
         let (elementType, dimensions) = try magic(next(4, from: source), path: path)
         let sizeBytes = try next(4 * dimensions, from: source)
         guard sizeBytes.count == 4 * dimensions else {
@@ -76,6 +88,12 @@ public struct IDXFile: Sendable {
         let shape = stride(from: 0, to: sizeBytes.count, by: 4).map { start in
             sizeBytes[start..<start + 4].reduce(0) { $0 << 8 | Int($1) }
         }
+        return (elementType, shape)
+    }
+
+    /// Reads header and elements. `limit` is the largest number of bytes that `source` can give.
+    private static func read(path: String, limit: Int, from source: Source) throws(ModelFileError) -> (ElementType, [Int], [UInt8]) {
+        let (elementType, shape) = try readHeader(path: path, from: source)
         var byteCount = elementType.byteCount
         for size in shape {
             let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)
@@ -113,9 +131,7 @@ public struct IDXFile: Sendable {
     }
 
     /// The next `count` bytes, fewer at the end, in steps of at most 1 MiB.
-    private static func next(
-        _ count: Int, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
-    ) throws(ModelFileError) -> [UInt8] {
+    private static func next(_ count: Int, from source: Source) throws(ModelFileError) -> [UInt8] {
         var bytes: [UInt8] = []
         let step = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 20), alignment: 16)
         defer { step.deallocate() }
@@ -177,12 +193,20 @@ extension IDXFile {
 
     /// One class number for each image.
     ///
-    /// - Throws: `ModelFileError` of kind `mismatch` unless the elements are unsigned bytes in one dimension.
+    /// - Throws: `ModelFileError` of kind `mismatch` unless the elements are integers of at least 0 in one dimension.
     public func labels() throws(ModelFileError) -> [Int] {
-        guard elementType == .u8, shape.count == 1 else {
-            throw ModelFileError(
-                .mismatch, path: path, what: "labels", expected: "unsigned bytes in 1 dimension", found: "\(elementType) \(shape)")
+        guard ![.f32, .f64].contains(elementType), shape.count == 1 else {
+            throw ModelFileError(.mismatch, path: path, what: "labels", expected: "integers in 1 dimension", found: "\(elementType) \(shape)")
         }
-        return bytes.map(Int.init)
+        let labels =
+            switch elementType {
+            case .i16: elements(UInt16.self).map { Int(Int16(bitPattern: $0)) }
+            case .i32: elements(UInt32.self).map { Int(Int32(bitPattern: $0)) }
+            default: bytes.map { elementType == .i8 ? Int(Int8(bitPattern: $0)) : Int($0) }
+            }
+        if let wrong = labels.firstIndex(where: { $0 < 0 }) {
+            throw ModelFileError(.mismatch, path: path, what: "label \(wrong)", expected: "a number of at least 0", found: "\(labels[wrong])")
+        }
+        return labels
     }
 }
