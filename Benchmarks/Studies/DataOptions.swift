@@ -93,7 +93,7 @@ struct TrainingScale {
         isSmall = samples < 10_000
         (hidden, batchSize) = isSmall ? ([100, 50], 32) : ([300, 100], 128)
         (pruningInterval, pruningRatio) = isSmall ? (20, 6) : (100, 12)
-        epochs = isSmall ? min(200, max(30, 30_000 / max(1, samples))) : 12
+        epochs = samples < 1000 ? min(200, 100_000 / max(1, samples)) : isSmall ? 30 : 12
     }
 
     /// Widths of a multilayer perceptron for `data`, inputs first.

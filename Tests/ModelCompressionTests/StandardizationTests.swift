@@ -91,7 +91,7 @@ import Testing
             _ = try Trainer(network, data: training, configuration: Self.quick).run()
             return try evaluate(network.deployed(), test)
         }
-        #expect(accuracies[0] > 0.95 && accuracies[1] < accuracies[0] - 0.05, "\(accuracies)")
+        #expect(accuracies[0] > 0.9 && accuracies[1] < accuracies[0] - 0.2, "\(accuracies)")
     }
 
     /// Raw features of 1e4 and more are infinite in FP16, those of 1e-9 zero: only what the layer makes of them is rounded.

@@ -118,6 +118,20 @@ import Testing
         }
     }
 
+    /// Memory is taken for each column of a header.
+    @Test func moreThanAMillionColumnsAreRefused() throws {
+        for (commas, isRead) in [(1 << 20, false), ((1 << 20) - 1, true)] {
+            try withFile([UInt8](repeating: 0x2C, count: commas)) { path in
+                if isRead {
+                    let file = try CSVFile(path: path)
+                    #expect(file.rows == 0 && file.columns == 1 << 20)
+                } else {
+                    expectGoodMessage(try #require(throws: ModelFileError.self) { try CSVFile(path: path) }, path: path)
+                }
+            }
+        }
+    }
+
     @Test func textThatIsNotUTF8IsRefused() throws {
         try withFile([0x61, 0x2C, 0xFF, 0x0A]) { path in
             let file = try CSVFile(path: path, hasHeader: false)

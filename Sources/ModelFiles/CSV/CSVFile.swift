@@ -32,8 +32,8 @@ public struct CSVFile: Sendable {
 
     /// Reads a table.
     ///
-    /// - Throws: `ModelFileError` if the file cannot be read, breaks a rule of the format (with line and column), or holds no record; also for
-    ///   a header of numbers that are no column numbers, which must be data.
+    /// - Throws: `ModelFileError` if the file cannot be read, breaks a rule of the format (with line and column), or holds no record or one of
+    ///   more than 2²⁰ fields; also for a header of numbers that are no column numbers, which must be data.
     public init(path: String, separator: Separator = .comma, hasHeader: Bool = true) throws(ModelFileError) {
         let file = try InputFile(path: path)
         (self.path, self.separator) = (path, separator.rawValue)
@@ -71,19 +71,18 @@ public struct CSVFile: Sendable {
                 place = try end(ofFieldAt: place + 1)
             }
             if columns == 0 { columns = starts.count }
-            guard starts.count - first == columns else {
-                throw ModelFileError(
-                    .malformed, path: path, what: "line \(line(of: starts[first]))", expected: "\(columns) fields, as in the first record",
-                    found: "\(starts.count - first)")
+            let count = starts.count - first
+            guard count == columns, count <= 1 << 20 else {
+                let expected = count == columns ? "at most \(1 << 20) fields" : "\(columns) fields, as in the first record"
+                throw ModelFileError(.malformed, path: path, what: "line \(line(of: starts[first]))", expected: expected, found: "\(count)")
             }
         }
     }
 
     /// The place behind the line break at `place`, nil where there is none.
     private func lineBreak(at place: Int) -> Int? {
-        guard place < bytes.count else { return nil }
-        if bytes[place] == UInt8(ascii: "\n") { return place + 1 }
-        let isPair = bytes[place] == UInt8(ascii: "\r") && place + 1 < bytes.count && bytes[place + 1] == UInt8(ascii: "\n")
+        if place < bytes.count, bytes[place] == UInt8(ascii: "\n") { return place + 1 }
+        let isPair = place + 1 < bytes.count && bytes[place] == UInt8(ascii: "\r") && bytes[place + 1] == UInt8(ascii: "\n")
         return isPair ? place + 2 : nil
     }
 
@@ -158,16 +157,17 @@ public struct CSVFile: Sendable {
     ///
     /// - Throws: `ModelFileError` of kind `mismatch` unless there is exactly one of this name, or one at this place.
     public func index(of column: Column) throws(ModelFileError) -> Int {
-        let names = header ?? [], found: [Int]
-        switch column {
-        case .last: found = [columns - 1]
-        case .place(let place): found = (1...columns).contains(place) ? [place - 1] : []
-        case .named(let name): found = names.indices.filter { names[$0] == name }
-        }
+        let names = header ?? []
+        let (what, found) =
+            switch column {
+            case .last: ("last", [columns - 1])
+            case .place(let place): ("\(place)", (1...columns).contains(place) ? [place - 1] : [])
+            case .named(let name): (name.quoted, names.indices.filter { names[$0] == name })
+            }
         if found.count == 1 { return found[0] }
         let expected =
             header == nil ? "a place of 1…\(columns) (there is no header)" : "one of \(names.prefix(20).map(\.quoted).joined(separator: ", "))"
-        throw ModelFileError(.mismatch, path: path, what: "column \(column)", expected: expected, found: "\(found.count) of them")
+        throw ModelFileError(.mismatch, path: path, what: "column \(what)", expected: expected, found: "\(found.count) of them")
     }
 
     /// The numbers of some columns, by index: [rows, indices]. A number has a decimal point and may have an exponent and spaces around it,
