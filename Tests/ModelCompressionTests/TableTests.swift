@@ -102,6 +102,14 @@ enum UnlikeFeatures {
         }
     }
 
+    /// A quarter of 10, 11 and 14 is 2.5, 2.75 and 3.5: nine samples, of which the largest remainders get one more.
+    @Test func remaindersDecide() throws {
+        let labels = [0, 1, 2].flatMap { [Int](repeating: $0, count: [10, 11, 14][$0]) }
+        let data = try LabelledData(inputs: Matrix(rows: 35, columns: 1), labels: labels, classes: 3, shape: SampleShape(1))
+        let tested = try data.split(testShare: 0.25, seed: 4).test.labels
+        #expect([0, 1, 2].map { label in tested.count { $0 == label } } == [3, 3, 3])
+    }
+
     @Test func splitsThatCannotBeAreRefused() throws {
         let data = try LabelledData(inputs: Matrix(rows: 2, columns: 1), labels: [0, 1], classes: 2, shape: SampleShape(1))
         for share in [0, 1, -0.1, 1.1, .nan, .infinity] { #expect(throws: CompressionError.self) { try data.split(testShare: share) } }
