@@ -203,6 +203,8 @@ import Testing
         ]
         let run = try run(CompressionRecipe(name: "qat", steps: steps)), report = try #require(try run.run())
         #expect(report.accuracyAfter > 0.85 && report.layers.allSatisfy { $0.form == "w4a8-channel" })
-        #expect(report.parametersAfter * 2 == report.parametersBefore)
+        #expect(PruningReport(run.network).kept * 2 == report.parametersBefore)
+        // Training may round a weight that the mask keeps to the code 0, which the deployed network does not hold.
+        #expect(report.parametersAfter * 2 <= report.parametersBefore && report.parametersAfter * 2 > report.parametersBefore * 19 / 20)
     }
 }

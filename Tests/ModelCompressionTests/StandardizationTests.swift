@@ -143,8 +143,9 @@ import Testing
         let data = try UnlikeFeatures.data(300, seed: 9), network = try network(data)
         _ = try Trainer(network, data: data, configuration: Self.quick).run()
         for format in ["float32", "f16", "w8a8", "w4a8-channel"] {
-            let configuration = QuantizationConfiguration(format: try WeightFormat(named: format), activations: .static)
-            let deployed = try Quantizer(configuration).quantize(network, data: data)
+            let configuration = QuantizationConfiguration(
+                format: try WeightFormat(named: format), activations: format.hasPrefix("w") ? .static : .dynamic)
+            let deployed = try Deployment(quantization: configuration).deploy(network, data: data)
             #expect(try evaluate(deployed, data) > 0.9, "\(format)")
             try withTemporaryFile { path in
                 try DeployedModel.write(deployed, to: path)
