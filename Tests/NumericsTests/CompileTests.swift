@@ -113,7 +113,7 @@ private final class ScriptedTimer: RunTimer {
     @Test func otherLayersStayAndUnsuitedFormatsAreTold() throws {
         var generator = SeededGenerator()
         let first = try Linear(weight: generator.matrix(20, 32)), second = try Linear(weight: generator.matrix(4, 20))
-        let half = HalfLinear(try Linear(weight: generator.matrix(20, 20)), format: .bf16)
+        let half = try HalfLinear(Linear(weight: generator.matrix(20, 20)), format: .bf16)
         let g32 = WeightFormat.integer(try .w4a8(groupSize: 32))
         let result = try Sequential([ReLU(), first, half, second]).compiled(
             for: generator.matrix(3, 32), candidatesOfLayers: [[g32, g32], [g32]], maximumError: .infinity, seconds: 1e-6, parallelism: .serial,

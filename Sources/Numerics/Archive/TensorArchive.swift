@@ -1,16 +1,6 @@
 // How layers are kept in files: a layer puts named fields, tensors and the layers that it is made of into an archive, and is made again from one.
 // What an archive is made of is up to who implements these protocols; ModelFiles does with safetensors files.
 
-/// A named property of a layer: what is not a tensor.
-public enum ArchiveValue: Sendable, Hashable {
-    case flag(Bool)
-    case integer(Int)
-    /// A float is kept exactly.
-    case number(Double)
-    case text(String)
-    case integers([Int])
-}
-
 /// The part of an archive that a layer puts itself into.
 public protocol TensorArchiveWriter {
     /// Keeps a field. Names of fields, tensors and layers are the layer's own; each is used once.

@@ -6,6 +6,7 @@ extension BlockSparseMatrix {
         let arrays = blockArrays(), across = shape.across(inputs: columns)
         archive.put(shape.description, named: "format")
         archive.put(values.rawValue, named: "values")
+        if expectedRows != 64 { archive.put(expectedRows, named: "expectedRows") }
         let places = arrays.blockOffsets.indices.dropLast().lazy.flatMap { strip in
             arrays.blockColumns[Int(arrays.blockOffsets[strip])..<Int(arrays.blockOffsets[strip + 1])].lazy.map { strip * across + Int($0) }
         }
@@ -22,10 +23,11 @@ extension BlockSparseMatrix {
         guard let shape = BlockShape.all.first(where: { $0.description == name }) else {
             throw .unknown(what: "block shape", allowed: BlockShape.all.map(\.description), found: name)
         }
+        let expectedRows = archive.value(named: "expectedRows") == nil ? 64 : try archive.integer(named: "expectedRows")
         let values = try archive.choice(SparseValues.self, named: "values"), gaps = try archive.bytes(named: "gaps")
         let strips = shape.strips(outputs: rows), across = shape.across(inputs: columns), blocks = CodePacking.placeCount(gaps)
         let arrays = (strips + 1 + blocks) * MemoryLayout<UInt32>.stride
-        try archive.charge(2 * arrays + PackedBlocks.mostBytes(rows: rows, columns: columns, shape: shape, blocks: blocks, values: values))
+        try archive.charge(2 * arrays + Self.mostBytes(rows: rows, columns: columns, shape: shape, blocks: blocks, values: values))
         var offsets = [UInt32](repeating: 0, count: strips + 1), blockColumns: [UInt32] = []
         blockColumns.reserveCapacity(blocks)
         try CodePacking.forEachPlace(gaps, count: strips * across) { (place) throws(NumericsError) in
@@ -37,17 +39,20 @@ extension BlockSparseMatrix {
         case .float32:
             let weights = try archive.floats(named: "values")
             try archive.charge(weights.count * MemoryLayout<Float>.stride)
-            try self.init(rows: rows, columns: columns, shape: shape, blockOffsets: offsets, blockColumns: blockColumns, blockValues: weights)
+            try self.init(
+                rows: rows, columns: columns, shape: shape, blockOffsets: offsets, blockColumns: blockColumns, blockValues: weights,
+                expectedRows: expectedRows)
         case .int8:
             let codes = try archive.integers8(named: "codes"), scales = try archive.floats(named: "scales")
             try archive.charge(codes.count)
             try self.init(
-                rows: rows, columns: columns, shape: shape, blockOffsets: offsets, blockColumns: blockColumns, codes: codes, scales: scales)
+                rows: rows, columns: columns, shape: shape, blockOffsets: offsets, blockColumns: blockColumns, codes: codes, scales: scales,
+                expectedRows: expectedRows)
         }
     }
 }
 
-extension PackedBlocks {
+extension BlockSparseMatrix {
     /// Bytes of the packed arrays of `blocks` blocks and of the scratch memory that packs them: at most so many.
     package static func mostBytes(rows: Int, columns: Int, shape: BlockShape, blocks: Int, values: SparseValues) -> Int {
         let strips = shape.strips(outputs: rows), weights = blocks * shape.rows * shape.columns

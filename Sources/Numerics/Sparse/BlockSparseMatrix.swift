@@ -22,6 +22,8 @@ public struct BlockSparseMatrix: Sendable {
     public let blockCount: Int
     /// Weights in stored blocks, zeros among them included.
     package var storedWeightCount: Int { blockCount * shape.rows * shape.columns }
+    /// What the cut of K was chosen for.
+    package let expectedRows: Int
     /// Parts with the same inputs; their outputs follow each other, the first has the most.
     internal let parts: [PackedBlocks]
 
@@ -79,10 +81,11 @@ public struct BlockSparseMatrix: Sendable {
     ///
     /// - Throws: as above; `NumericsError.outOfRange` also for a code of −128, `.notFinite` for a scale.
     public init<Index: FixedWidthInteger>(
-        rows: Int, columns: Int, shape: BlockShape, blockOffsets: [Index], blockColumns: [Index], codes: [Int8], scales: [Float]
+        rows: Int, columns: Int, shape: BlockShape, blockOffsets: [Index], blockColumns: [Index], codes: [Int8], scales: [Float],
+        expectedRows: Int = 64
     ) throws(NumericsError) {
         let blocks = try CanonicalBlocks(rows: rows, columns: columns, shape: shape, offsets: blockOffsets, blockColumns: blockColumns)
-        try self.init(blocks, codes: BlockCodes(codes, scales: scales, of: blocks), expectedRows: 64)
+        try self.init(blocks, codes: BlockCodes(codes, scales: scales, of: blocks), expectedRows: expectedRows)
     }
 
     private init(
@@ -96,6 +99,7 @@ public struct BlockSparseMatrix: Sendable {
 
     private init(floats blocks: borrowing CanonicalBlocks, expectedRows: Int) {
         (rows, columns, shape, values, blockCount) = (blocks.rows, blocks.columns, blocks.shape, .float32, blocks.blockCount)
+        self.expectedRows = expectedRows
         var parts: [PackedBlocks] = []
         for strips in PackedBlocks.parts(blocks, expectedRows: expectedRows) {
             parts.append(PackedBlocks(packing: blocks, strips: strips, expectedRows: expectedRows))
@@ -108,6 +112,7 @@ public struct BlockSparseMatrix: Sendable {
             throw .outOfRange(what: "columns of int8 sparse weights", allowed: "at most \(ck_sparse_max_slice)", found: "\(blocks.columns)")
         }
         (rows, columns, shape, values, blockCount) = (blocks.rows, blocks.columns, blocks.shape, .int8, blocks.blockCount)
+        self.expectedRows = expectedRows
         var parts: [PackedBlocks] = []
         for strips in PackedBlocks.parts(blocks, expectedRows: expectedRows) {
             parts.append(PackedBlocks(packing: blocks, codes: codes, strips: strips))

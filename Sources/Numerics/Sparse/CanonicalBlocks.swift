@@ -43,14 +43,18 @@ internal struct CanonicalBlocks: ~Copyable {
     init<Index: FixedWidthInteger>(
         rows: Int, columns: Int, shape: BlockShape, offsets: [Index], blockColumns: [Index], values: [Float]
     ) throws(NumericsError) {
-        try Self.checkStructure(rows: rows, columns: columns, shape: shape, offsets: offsets, blockColumns: blockColumns)
         try Self.check(values: values.count, ofBlocks: blockColumns.count, shape)
         if let wrong = values.firstIndex(where: { !$0.isFinite }) { throw .notFinite(what: "values", row: wrong, column: 0) }
-        (self.rows, self.columns, self.shape) = (rows, columns, shape)
-        self.offsets = Self.narrowed(offsets)
-        self.blockColumns = Self.narrowed(blockColumns)
-        self.values = AlignedBuffer(copying: values.span)
-        try checkPadding(values)
+        let structure = try CanonicalBlocks(rows: rows, columns: columns, shape: shape, offsets: offsets, blockColumns: blockColumns)
+        try structure.checkPadding(values)
+        self.init(structure, values: AlignedBuffer(copying: values.span))
+    }
+
+    private init(_ structure: consuming CanonicalBlocks, values: consuming AlignedBuffer<Float>) {
+        (rows, columns, shape) = (structure.rows, structure.columns, structure.shape)
+        offsets = structure.offsets
+        blockColumns = structure.blockColumns
+        self.values = values
     }
 
     /// The same without values.

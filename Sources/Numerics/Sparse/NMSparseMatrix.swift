@@ -35,9 +35,9 @@ public struct NMSparseMatrix: Sendable {
     public let columns: Int
     public let sparsity: NMSparsity
     public let values: SparseValues
-    private let storage: Storage
+    internal let storage: Storage
 
-    fileprivate final class Storage: Sendable {
+    internal final class Storage: Sendable {
         // Of the two kinds, one is empty.
         let floatCodes: AlignedBuffer<UInt32>
         let floats: AlignedBuffer<Float>
@@ -116,7 +116,7 @@ public struct NMSparseMatrix: Sendable {
         self.storage = storage
     }
 
-    private static func checkSize(rows: Int, columns: Int, _ sparsity: NMSparsity, _ values: SparseValues) throws(NumericsError) {
+    internal static func checkSize(rows: Int, columns: Int, _ sparsity: NMSparsity, _ values: SparseValues) throws(NumericsError) {
         guard rows >= 1, columns >= 1, values == .float32 || columns <= 65536 else {
             throw .outOfRange(
                 what: "\(sparsity) weights", allowed: values == .int8 ? "at least 1×1 and at most 65,536 inputs" : "at least 1×1",
@@ -153,137 +153,5 @@ public struct NMSparseMatrix: Sendable {
             inputs: columns, outputs: rows, group: sparsity.group, codes: storage.byteCodes.baseAddress, values: storage.bytes.baseAddress,
             scales: storage.scales.baseAddress, sums: storage.sums.baseAddress)
         return withExtendedLifetime(storage) { withUnsafePointer(to: &weights, body) }
-    }
-}
-
-// MARK: - Slots
-
-/// The stored weights of an N:M sparse matrix [N, K] as plain arrays: what `NMSparseMatrix` takes from elsewhere and gives back exactly. Every group of
-/// inputs of an output has `kept` slots, those of the filled zeros included; the last group of an output counts as a whole one, and K as a multiple
-/// of 8.
-public struct NMArrays: Sendable, Hashable {
-    /// [N][slots]: the place of each slot within its group, ascending.
-    public var positions: [UInt8]
-    /// float32 weights [N][slots]; none of int8 ones.
-    public var values: [Float] = []
-    /// int8 codes [N][slots]; none of float32 weights.
-    public var codes: [Int8] = []
-    /// Of codes: [N], or one for all outputs.
-    public var scales: [Float] = []
-}
-
-extension NMSparseMatrix {
-    /// Slots of an output: half of its inputs, counted in eights.
-    package static func slots(inputs: Int) -> Int { (inputs / 8 + (inputs % 8 == 0 ? 0 : 1)) * 4 }
-
-    /// The stored weights; int8 as the codes and scales that they are.
-    public func arrays() -> NMArrays {
-        let count = rows * Self.slots(inputs: columns), mask = UInt8(sparsity.group - 1)
-        var arrays = NMArrays(positions: [UInt8](repeating: 0, count: count), scales: outputScales)
-        switch values {
-        case .float32:
-            arrays.values = [Float](repeating: 0, count: count)
-            withFloat32 { ck_nm_f32_slots($0, &arrays.positions, &arrays.values) }
-        case .int8:
-            arrays.codes = [Int8](repeating: 0, count: count)
-            withInt8 { ck_nm_s8_slots($0, &arrays.positions, &arrays.codes) }
-        }
-        for slot in 0..<count { arrays.positions[slot] &= mask }
-        return arrays
-    }
-
-    /// Weights that come from elsewhere, kept exactly: float32 values, or int8 codes, −127…127, with scales.
-    ///
-    /// - Throws: `NumericsError.shapeMismatch` for other counts or both kinds of weights, `.invalidStructure` for positions that do not ascend within a
-    ///   group, `.outOfRange` for an empty matrix, too many inputs, a code of −128 or a weight other than 0 behind K, `.notFinite`.
-    public init(rows: Int, columns: Int, sparsity: NMSparsity, arrays: NMArrays) throws(NumericsError) {
-        let values: SparseValues = arrays.codes.isEmpty ? .float32 : .int8
-        try Self.checkSize(rows: rows, columns: columns, sparsity, values)
-        let count = try checkedProduct(rows, Self.slots(inputs: columns), what: "slots of \(sparsity) weights")
-        let weights = values == .float32 ? arrays.values.count : arrays.codes.count + arrays.values.count
-        for (what, found) in [("positions", arrays.positions.count), ("weights", weights)] where found != count {
-            throw .shapeMismatch(what: "\(what) of \(sparsity) weights", expected: "\(count)", found: "\(found)")
-        }
-        if let wrong = arrays.values.firstIndex(where: { !$0.isFinite }) { throw .notFinite(what: "values", row: wrong, column: 0) }
-        if values == .int8 {
-            try checkScales(arrays.scales, outputs: rows)
-            try checkSparseCodes(arrays.codes)
-        }
-        let positions = try Self.positionsOfEights(arrays, columns: columns, sparsity)
-        (self.rows, self.columns, self.sparsity, self.values) = (rows, columns, sparsity, values)
-        storage = Storage(values, inputs: columns, outputs: rows)
-        switch values {
-        case .float32:
-            ck_nm_f32_pack_slots(
-                positions, arrays.values, columns, rows, sparsity.group, storage.floatCodes.baseAddress, storage.floats.baseAddress)
-        case .int8:
-            ck_nm_s8_pack_slots(
-                positions, arrays.codes, columns, rows, sparsity.group, storage.byteCodes.baseAddress, storage.bytes.baseAddress,
-                storage.sums.baseAddress)
-            for n in 0..<rows { storage.scales.baseAddress[n] = arrays.scales[arrays.scales.count == 1 ? 0 : n] }
-        }
-    }
-
-    /// The checked positions, counted from the start of 8 inputs.
-    private static func positionsOfEights(_ arrays: NMArrays, columns: Int, _ sparsity: NMSparsity) throws(NumericsError) -> [UInt8] {
-        let slots = slots(inputs: columns), kept = sparsity.kept
-        var positions = arrays.positions
-        for slot in positions.indices {
-            let position = positions[slot], isFirst = slot % kept == 0
-            guard position < sparsity.group, isFirst || position > arrays.positions[slot - 1] else {
-                throw .invalidStructure(
-                    what: "position of slot \(slot)", expected: "ascending, in 0..<\(sparsity.group)", found: "\(position)")
-            }
-            positions[slot] += UInt8(slot % 4 / kept * sparsity.group)
-            if slot % slots / 4 * 8 + Int(positions[slot]) >= columns {
-                let isZero = arrays.codes.isEmpty ? arrays.values[slot] == 0 : arrays.codes[slot] == 0
-                guard isZero else { throw .outOfRange(what: "weight of slot \(slot), behind the last input", allowed: "0", found: "another") }
-            }
-        }
-        return positions
-    }
-}
-
-// MARK: - Coding
-
-extension NMSparseMatrix {
-    private static func positionBits(_ sparsity: NMSparsity) -> Int { sparsity.group == 4 ? 2 : 4 }
-
-    /// Puts `positions` in 2 or 4 bits each, and `values`, or `codes` and `scales`.
-    internal func encode(into archive: inout some TensorArchiveWriter) {
-        let arrays = arrays()
-        archive.put(sparsity.description, named: "format")
-        archive.put(values.rawValue, named: "values")
-        archive.put(codes: arrays.positions.map { Int8($0) }, bits: Self.positionBits(sparsity), named: "positions")
-        archive.put(floats: arrays.values, named: "values")
-        archive.put(integers: arrays.codes, named: "codes")
-        archive.put(floats: arrays.scales, named: "scales")
-    }
-
-    /// The weights that an archive holds, of a matrix [`rows`, `columns`].
-    internal init(from archive: some TensorArchiveReader, rows: Int, columns: Int) throws(NumericsError) {
-        let name = try archive.text(named: "format")
-        guard let sparsity = NMSparsity.all.first(where: { $0.description == name }) else {
-            throw .unknown(what: "N:M sparsity", allowed: NMSparsity.all.map(\.description), found: name)
-        }
-        let values = try archive.choice(SparseValues.self, named: "values"), slots = rows * Self.slots(inputs: columns)
-        let positions = try archive.codes(named: "positions", bits: Self.positionBits(sparsity), count: slots)
-        // Positions twice, and the packed layout.
-        try archive.charge(2 * slots + Self.mostBytes(rows: rows, columns: columns, values))
-        let mask = UInt8(sparsity.group - 1)
-        var arrays = NMArrays(positions: positions.map { UInt8(bitPattern: $0) & mask })
-        switch values {
-        case .float32: arrays.values = try archive.floats(named: "values")
-        case .int8: (arrays.codes, arrays.scales) = (try archive.integers8(named: "codes"), try archive.floats(named: "scales"))
-        }
-        guard arrays.codes.isEmpty == (values == .float32) else { throw .shapeMismatch(what: "codes", expected: "\(slots)", found: "none") }
-        try self.init(rows: rows, columns: columns, sparsity: sparsity, arrays: arrays)
-    }
-
-    /// Bytes of the packed arrays.
-    package static func mostBytes(rows: Int, columns: Int, _ values: SparseValues) -> Int {
-        values == .float32
-            ? 4 * (ck_nm_f32_code_count(columns, rows) + ck_nm_f32_value_count(columns, rows))
-            : ck_nm_s8_code_count(columns, rows) + ck_nm_s8_value_count(columns, rows) + 8 * rows
     }
 }
