@@ -169,7 +169,8 @@ import Testing
     /// Zeros deflate 1,000 times: as a stream they would ask for more memory than 16 times their bytes and 64 MB.
     @Test func tensorsStayUndeflatedWhereReadingNeedsIt() throws {
         let zeros = try Linear(weight: Matrix(rows: 3000, columns: 3000)), small = try Linear(weight: Matrix(rows: 300, columns: 3000))
-        let binary = try QuantizedLinear(Linear(weight: Matrix(rows: 8192, columns: 8192) { _, _ in 1 }), scheme: .w1a8)
+        let ones = [Int8](repeating: 1, count: 1 << 26), scales = [Float](repeating: 1, count: 1 << 13)
+        let binary = try QuantizedLinear(weight: QuantizedMatrix(rows: 1 << 13, columns: 1 << 13, scheme: .w1a8, codes: ones, scales: scales))
         for (layer, isDeflated) in [(zeros, false), (small, true), (binary, false)] as [(any LinearLayer, Bool)] {
             try temporary { path in
                 try DeployedModel.write(Sequential([layer]), to: path)

@@ -57,7 +57,8 @@ enum GoldenNetwork {
     /// What schema 1 could not hold: static scales of sparse layers, and weights that are stored as zeros.
     private static func sinceSchemaTwo() throws -> [any Layer] {
         let square = matrix(32, 32, seed: 12), pruned = Matrix(rows: 32, columns: 32) { $0 % 3 == 0 ? 0 : square[$0, $1] }
-        let mask = try WeightMask(rows: 32, columns: 32, keeps: (0..<1024).map { $0 % 8 < 4 }), scale = ActivationQuantization.fixed(scale: 0.25, zeroPoint: 7)
+        let mask = try WeightMask(rows: 32, columns: 32, keeps: (0..<1024).map { $0 % 8 < 4 }),
+            scale = ActivationQuantization.fixed(scale: 0.25, zeroPoint: 7)
         let blocks = try BlockSparseMatrix(pruned, mask: mask, shape: .single, values: .int8)
         let groups = try NMSparseMatrix(pruned, mask: mask, sparsity: .fourOfEight, values: .int8)
         return [

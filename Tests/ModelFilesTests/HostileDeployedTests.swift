@@ -54,8 +54,12 @@ private struct HostileFile {
                 deflated: ["0.gaps": megabyte.map { _ in schema == 1 ? 15 : 0 }, "0.values": zeros]),
             HostileFile(name: "N:M without weights", schema: schema, layers: linear("nOfM", 1 << 15, 1 << 15, #""format":"2:4","values":"float32""#)),
             HostileFile(name: "N:M of codes", schema: schema, layers: linear("nOfM", 1 << 18, 1 << 16, #""format":"4:8","values":"int8""#)),
-            HostileFile(name: "code -128", schema: schema, layers: linear("sparse", 1, 1, codes), plain: ["0.gaps": [0], "0.codes": [128], "0.scales": [0, 0, 0, 63]]),
-            HostileFile(name: "scale NaN", schema: schema, layers: linear("sparse", 1, 1, codes), plain: ["0.gaps": [0], "0.codes": [1], "0.scales": [0, 0, 192, 127]]),
+            HostileFile(
+                name: "code -128", schema: schema, layers: linear("sparse", 1, 1, codes),
+                plain: ["0.gaps": [0], "0.codes": [128], "0.scales": [0, 0, 0, 63]]),
+            HostileFile(
+                name: "scale NaN", schema: schema, layers: linear("sparse", 1, 1, codes),
+                plain: ["0.gaps": [0], "0.codes": [1], "0.scales": [0, 0, 192, 127]]),
         ]
     }
 
@@ -63,17 +67,25 @@ private struct HostileFile {
         let many = (0..<40).map { #"{"kind":"linear","outputs":1024,"inputs":2048}"# + ($0 == 39 ? "" : ",") }.joined()
         return [
             HostileFile(
-                name: "1 bit", schema: schema, layers: linear("quantized", 1 << 13, 1 << 13, #""format":"w1a8-channel""#), deflated: ["0.codes": zeros]),
-            HostileFile(name: "zeros", schema: schema, layers: linear("linear", 1 << 13, 1 << 12, #""relu":true"#), deflated: ["0.weight": zeros + zeros + zeros + zeros + zeros + zeros]),
-            HostileFile(name: "one row", schema: schema, layers: linear("half", 1, 1 << 23, #""format":"f16""#), deflated: ["0.weight": zeros + zeros]),
+                name: "1 bit", schema: schema, layers: linear("quantized", 1 << 13, 1 << 13, #""format":"w1a8-channel""#),
+                deflated: ["0.codes": zeros]),
+            HostileFile(
+                name: "zeros", schema: schema, layers: linear("linear", 1 << 13, 1 << 12, #""relu":true"#),
+                deflated: ["0.weight": zeros + zeros + zeros + zeros + zeros + zeros]),
+            HostileFile(
+                name: "one row", schema: schema, layers: linear("half", 1, 1 << 23, #""format":"f16""#), deflated: ["0.weight": zeros + zeros]),
             HostileFile(
                 name: "many layers", schema: schema, layers: "[\(many)]",
                 deflated: Dictionary(uniqueKeysWithValues: (0..<40).map { ("\($0).weight", zeros) })),
             HostileFile(name: "half NaN", schema: schema, layers: linear("half", 1, 1, #""format":"f16""#), plain: ["0.weight": [0, 126]]),
             HostileFile(name: "half infinity", schema: schema, layers: linear("half", 1, 1, #""format":"bf16""#), plain: ["0.weight": [128, 127]]),
             HostileFile(name: "product beyond Int", schema: schema, layers: linear("linear", .max, .max, #""relu":true"#)),
-            HostileFile(name: "size below 0", schema: schema, layers: linear("linear", 2, 2, #""relu":true"#), plain: ["0.weight": [1]], sizes: ["0.weight": -1]),
-            HostileFile(name: "size beyond Int", schema: schema, layers: linear("linear", 2, 2, #""relu":true"#), plain: ["0.weight": [1]], sizes: ["0.weight": .max]),
+            HostileFile(
+                name: "size below 0", schema: schema, layers: linear("linear", 2, 2, #""relu":true"#), plain: ["0.weight": [1]],
+                sizes: ["0.weight": -1]),
+            HostileFile(
+                name: "size beyond Int", schema: schema, layers: linear("linear", 2, 2, #""relu":true"#), plain: ["0.weight": [1]],
+                sizes: ["0.weight": .max]),
         ]
     }
 
@@ -91,10 +103,17 @@ private struct HostileFile {
                 name: "endless convolution", schema: schema, layers: convolution,
                 plain: [schema == 1 ? "0.weight" : "0.linear.weight": [UInt8](repeating: 0, count: 4_000_000)]),
             HostileFile(name: "positions", schema: schema, layers: #"[{"kind":"scaleShift","positions":9223372036854775807}]"#, plain: shift),
-            HostileFile(name: "infinite shift", schema: schema, layers: #"[{"kind":"scaleShift","positions":1}]"#, plain: ["0.scale": floats, "0.shift": [0, 0, 128, 127]]),
+            HostileFile(
+                name: "infinite shift", schema: schema, layers: #"[{"kind":"scaleShift","positions":1}]"#,
+                plain: ["0.scale": floats, "0.shift": [0, 0, 128, 127]]),
             HostileFile(name: "unused tensor", schema: schema, layers: #"[{"kind":"relu"}]"#, plain: ["0.weight": [1]]),
             HostileFile(name: "unknown kind", schema: schema, layers: #"[{"kind":"\u001b[31m"}]"#),
-            HostileFile(name: "many layers of nothing", schema: schema, layers: "[" + String(repeating: #"{"kind":"relu"},"#, count: 200_000) + #"{"kind":"relu"}]"#, mayBeRead: true),
+            HostileFile(
+                name: "many layers of nothing", schema: schema,
+                layers: "[" + String(repeating: #"{"kind":"relu"},"#, count: 200_000) + #"{"kind":"relu"}]"#, mayBeRead: true),
+            HostileFile(
+                name: "as many as may be", schema: schema,
+                layers: "[" + String(repeating: #"{"kind":"relu"},"#, count: 99_999) + #"{"kind":"relu"}]"#, mayBeRead: true),
             HostileFile(
                 name: "layers within layers", schema: schema,
                 layers: "[" + String(repeating: #"{"kind":"convolution","linear":"#, count: 400) + "1" + String(repeating: "}", count: 400) + "]"),
@@ -122,8 +141,8 @@ private struct HostileFile {
 
     #if os(Linux)
         /// Reads each in a process of its own and looks at the most memory that it had: within 16 times the bytes of the file and 64 MB.
-        @Test func hostileFilesTakeLittleMemory() async {
-            await #expect(processExitsWith: .success) {
+        @Test func hostileFilesTakeLittleMemory() async throws {
+            let result = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
                 func kilobytes(_ field: String) throws -> Int {
                     let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
                     let line = try #require(status.split(separator: "\n").first { $0.hasPrefix(field) })
@@ -143,6 +162,7 @@ private struct HostileFile {
                     guard taken <= allowed else { exit(1) }
                 }
             }
+            print(String(decoding: try #require(result).standardOutputContent, as: UTF8.self))
         }
     #endif
 }

@@ -94,7 +94,8 @@ import Testing
         var generator = SeededGenerator()
         let linear = try Linear(weight: wholeNumbers(&generator, 21, 32), bias: (0..<21).map(Float.init), activation: .relu)
         let layers: [any Layer] = [
-            linear, try SparseLinear(linear, sparsity: 0.5), try QuantizedLinear(linear, scheme: .w8a8), try HalfLinear(linear, format: .fp16), ReLU(),
+            linear, try SparseLinear(linear, sparsity: 0.5), try QuantizedLinear(linear, scheme: .w8a8), try HalfLinear(linear, format: .fp16),
+            ReLU(),
             try Sequential([linear, try SparseLinear(Linear(weight: wholeNumbers(&generator, 4, 21)), sparsity: 0.5)]),
         ]
         let x = wholeNumbers(&generator, m, 32)

@@ -41,7 +41,8 @@ internal enum SchemaOne {
             let codes = try reader.integers8(named: "codes"), scales = try reader.floats(named: "scales")
             let (offsets, columns, blocks) = try places.blocks(of: codes, zero: 0, shape, .int8, reader)
             weight = try BlockSparseMatrix(
-                rows: fields.outputs, columns: fields.inputs, shape: shape, blockOffsets: offsets, blockColumns: columns, codes: blocks, scales: scales)
+                rows: fields.outputs, columns: fields.inputs, shape: shape, blockOffsets: offsets, blockColumns: columns, codes: blocks,
+                scales: scales)
         }
         return try SparseLinear(weight: weight, bias: fields.bias, activation: fields.activation)
     }
@@ -152,7 +153,8 @@ private struct StoredPlaces {
                     place += 1
                 }
                 guard found.count <= kept else {
-                    throw .outOfRange(what: "weights that output \(row) keeps of inputs \(first)…", allowed: "at most \(kept)", found: "\(found.count)")
+                    throw .outOfRange(
+                        what: "weights that output \(row) keeps of inputs \(first)…", allowed: "at most \(kept)", found: "\(found.count)")
                 }
                 for position in 0..<UInt8(group) where found.count < kept && found[position] == nil { found[position] = zero }
                 for position in found.keys.sorted() {

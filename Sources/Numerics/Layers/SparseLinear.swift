@@ -65,7 +65,8 @@ public struct SparseLinear: LinearLayer {
         output.withUnsafeMutableBufferPointer { y in
             input.withUnsafeBufferPointer { x in
                 withBias { bias in
-                    let source = ck_sparse_input(data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC, fixed_scale: 0, fixed_zero_point: 0)
+                    let source = ck_sparse_input(
+                        data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC, fixed_scale: 0, fixed_zero_point: 0)
                     let target = ck_sparse_output(
                         data: y.baseAddress!, stride: outputStride, layout: outputLayout.inC, bias: bias, relu: relu)
                     if m == 1 {

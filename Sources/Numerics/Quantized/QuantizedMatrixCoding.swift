@@ -24,6 +24,7 @@ extension QuantizedMatrix {
     private static func mostBytes(rows: Int, columns: Int, _ scheme: QuantizationScheme) -> Int {
         let panels = roundUp(rows, toMultipleOf: ck_panel), padded = roundUp(columns, toMultipleOf: ck_fold)
         let lists = scheme.bits == 8 ? panels * padded : 0, sums = ck_gemm_segments(columns, scheme.group, Int32(scheme.bits)) * panels * 4
-        return ck_gemm_code_bytes(columns, rows, Int32(scheme.bits)) + ck_gemm_multiplier_count(columns, rows, scheme.group) + lists + sums + 4 * panels
+        return ck_gemm_code_bytes(columns, rows, Int32(scheme.bits)) + ck_gemm_multiplier_count(columns, rows, scheme.group) + lists + sums + 4
+            * panels
     }
 }

@@ -12,6 +12,11 @@ public struct BlockArrays: Sendable, Hashable {
     public var codes: [Int8] = []
     /// Of codes: [N], or one for all outputs.
     public var scales: [Float] = []
+
+    public init(blockOffsets: [UInt32], blockColumns: [UInt32], values: [Float] = [], codes: [Int8] = [], scales: [Float] = []) {
+        (self.blockOffsets, self.blockColumns) = (blockOffsets, blockColumns)
+        (self.values, self.codes, self.scales) = (values, codes, scales)
+    }
 }
 
 extension BlockSparseMatrix {
