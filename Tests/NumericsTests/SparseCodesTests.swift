@@ -161,4 +161,27 @@ import Testing
             try NMSparseLinear(weight: NMSparseMatrix(linear.weight), inputQuantization: .fixed(scale: 1, zeroPoint: 0))
         }
     }
+
+    /// Nothing is rounded again: the codes of the quantized layer where the mask keeps them, 0 elsewhere, its scales and its input scale.
+    @Test func sparseLayersOfQuantizedOnesKeepTheirCodes() throws {
+        var generator = SeededGenerator()
+        let (n, k) = (19, 43), fixed = ActivationQuantization.fixed(scale: 0.03, zeroPoint: 17)
+        let linear = try Linear(weight: generator.matrix(n, k), bias: generator.numbers(n), activation: .relu)
+        let dense = try QuantizedLinear(linear, scheme: .w8a8, inputQuantization: fixed), weight = dense.denseWeight()
+        let mask = try WeightMask(rows: n, columns: k, keeps: (0..<n * k).map { $0 % k % 4 < 2 && $0 % 5 != 0 })
+        let expected = Matrix(rows: n, columns: k) { mask[$0, $1] ? weight[$0, $1] : 0 }
+        for shape in BlockShape.all {
+            let layer = try SparseLinear(dense, mask: mask, shape: shape)
+            #expect(layer.denseWeight() == expected && layer.inputQuantization == fixed && layer.bias == dense.bias, "seed \(generator.seed)")
+            #expect(layer.activation == .relu)
+        }
+        for sparsity in NMSparsity.all {
+            let layer = try NMSparseLinear(dense, mask: mask, sparsity: sparsity)
+            #expect(layer.denseWeight() == expected && layer.inputQuantization == fixed && layer.bias == dense.bias, "seed \(generator.seed)")
+        }
+        #expect(throws: NumericsError.self) { try SparseLinear(QuantizedLinear(linear, scheme: .w4a8), mask: mask) }
+        #expect(throws: NumericsError.self) { try SparseLinear(dense, mask: WeightMask(rows: 1, columns: 1, keeps: [true])) }
+        let crowded = try WeightMask(rows: n, columns: k, keeps: [Bool](repeating: true, count: n * k))
+        #expect(throws: NumericsError.self) { try NMSparseLinear(dense, mask: crowded) }
+    }
 }
