@@ -109,18 +109,20 @@ private struct HostileFile {
             HostileFile(name: "unused tensor", schema: schema, layers: #"[{"kind":"relu"}]"#, plain: ["0.weight": [1]]),
             HostileFile(name: "unknown kind", schema: schema, layers: #"[{"kind":"\u001b[31m"}]"#),
             HostileFile(
-                name: "many layers of nothing", schema: schema,
-                layers: "[" + String(repeating: #"{"kind":"relu"},"#, count: 200_000) + #"{"kind":"relu"}]"#, mayBeRead: true),
-            HostileFile(
-                name: "as many as may be", schema: schema,
-                layers: "[" + String(repeating: #"{"kind":"relu"},"#, count: 99_999) + #"{"kind":"relu"}]"#, mayBeRead: true),
-            HostileFile(
                 name: "layers within layers", schema: schema,
                 layers: "[" + String(repeating: #"{"kind":"convolution","linear":"#, count: 400) + "1" + String(repeating: "}", count: 400) + "]"),
         ]
     }
 
-    static func all() -> [HostileFile] { (1...2).flatMap { sparse(schema: $0) + dense(schema: $0) + images(schema: $0) } }
+    /// Layers of few bytes, as many as the budget allows and more: what the descriptions take.
+    static func crowds(schema: Int) -> [HostileFile] {
+        [(#"{"kind":"relu"}"#, 100_000), (#"{"kind":"relu","a":1,"b":[1],"c":""}"#, 40_000), (#"{"kind":"relu"}"#, 200_000)].map { layer, count in
+            let layers = "[" + String(repeating: layer + ",", count: count - 1) + layer + "]"
+            return HostileFile(name: "\(count) of \(layer)", schema: schema, layers: layers, mayBeRead: true)
+        }
+    }
+
+    static func all() -> [HostileFile] { crowds(schema: 2) + (1...2).flatMap { sparse(schema: $0) + dense(schema: $0) + images(schema: $0) } }
 }
 
 @Suite struct HostileDeployedTests {
