@@ -53,7 +53,8 @@ let package = Package(
             resources: [.copy("Golden")], swiftSettings: swiftSettings),
         .testTarget(
             name: "NumericsTests", dependencies: ["CompactNumerics", "CKernels"], swiftSettings: swiftSettings),
-        .testTarget(name: "ModelFilesTests", dependencies: ["ModelFiles", "CompactNumerics"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "ModelFilesTests", dependencies: ["ModelFiles", "CompactNumerics"], resources: [.copy("Golden")], swiftSettings: swiftSettings),
         .testTarget(
             name: "ModelCompressionTests", dependencies: ["ModelCompression", "ModelFiles", "CompactNumerics", "CTraining"],
             resources: [.copy("Golden")], swiftSettings: swiftSettings),

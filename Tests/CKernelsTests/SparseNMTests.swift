@@ -63,7 +63,7 @@ private final class NMWeights {
 
     func floats(_ set: InstructionSet, _ x: [Float], rows: Int, bias: [Float]? = nil, relu: Bool = false, split: Bool = false) -> [Float] {
         let source = GuardedBuffer(x)
-        var input = ck_sparse_input(data: source.base, rows: rows, stride: inputs, layout: ck_row_major), weights = float32
+        var input = ck_sparse_input(data: source.base, rows: rows, stride: inputs, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0), weights = float32
         return product(set, rows: rows, bias: bias, relu: relu, split: split) { output, m, n in
             set.kernels.spmm_f32_f32_nm(&weights, &input, &output, m.lowerBound, m.upperBound, n.lowerBound, n.upperBound)
         }
@@ -184,7 +184,7 @@ private final class NMWeights {
         let x = (0..<k).map { $0 % group < group / 2 ? Float(1) : ($0 % 2 == 0 ? .nan : .infinity) }, source = GuardedBuffer(x)
         for set in InstructionSet.available {
             let y = GuardedBuffer<Float>(count: 9)
-            var input = ck_sparse_input(data: source.base, rows: 1, stride: k, layout: ck_row_major)
+            var input = ck_sparse_input(data: source.base, rows: 1, stride: k, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0)
             var output = ck_sparse_output(data: y.base, stride: 9, layout: ck_row_major, bias: nil, relu: 0)
             set.kernels.spmm_f32_f32_nm(&weights, &input, &output, 0, 1, 0, 2)
             #expect(y.values.allSatisfy { $0.isFinite }, "\(set.testDescription)")

@@ -98,7 +98,7 @@ private final class SparseWeights {
         var structure = isInt8 ? int8.structure : float32.structure
         let workspace = GuardedBuffer<UInt8>(count: ck_sparse_workspace_bytes(&structure, isInt8 ? 1 : 0))
         let before = y.values.map(\.bitPattern)
-        var input = ck_sparse_input(data: source.base, rows: rows, stride: xStride, layout: xLayout)
+        var input = ck_sparse_input(data: source.base, rows: rows, stride: xStride, layout: xLayout, fixed_scale: 0, fixed_zero_point: 0)
         var output = ck_sparse_output(
             data: y.base, stride: yStride, layout: yLayout, bias: bias == nil ? nil : UnsafePointer(biases.base), relu: relu ? 1 : 0)
         let step = split ? ck_sparse_tile(shape.rows, isInt8 ? 1 : 0) : rows

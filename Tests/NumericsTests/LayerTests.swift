@@ -153,7 +153,7 @@ import Testing
     @Test(arguments: ["w8a8", "w4a8-g32", "f16"]) func threadsDoNotDisturbOneAnother(name: String) throws {
         let linear = try Linear(weight: Matrix(rows: 512, columns: 1024) { Float(($0 * 37 + $1 * 101) % 127 - 63) })
         let layer: any LinearLayer =
-            name == "f16" ? HalfLinear(linear, format: .fp16) : try QuantizedLinear(linear, scheme: QuantizationScheme(named: name))
+            name == "f16" ? try HalfLinear(linear, format: .fp16) : try QuantizedLinear(linear, scheme: QuantizationScheme(named: name))
         let x = Matrix(rows: 600, columns: 1024) { Float(($0 * 91 + $1 * 53) % 255) - 100 }
         let serial = layer(x)
         // Whether threads meet is up to the system, so this goes on for a while.
@@ -198,7 +198,7 @@ import Testing
 
     @Test func noRowsGiveNoRows() throws {
         let linear = try Linear(weight: Matrix(rows: 3, columns: 32))
-        for layer in [linear, try QuantizedLinear(linear, scheme: .w8a8), HalfLinear(linear, format: .fp16)] as [any LinearLayer] {
+        for layer in [linear, try QuantizedLinear(linear, scheme: .w8a8), try HalfLinear(linear, format: .fp16)] as [any LinearLayer] {
             let y = layer(Matrix(rows: 0, columns: 32))
             #expect(y.rows == 0 && y.columns == 3)
         }
@@ -209,7 +209,7 @@ import Testing
     @Test(arguments: HalfMatrix.Format.allCases, [1, 4, 11]) func isTheProductWithRoundedWeights(format: HalfMatrix.Format, m: Int) throws {
         var generator = SeededGenerator()
         let x = generator.matrix(m, 77), linear = try Linear(weight: generator.matrix(35, 77), bias: generator.numbers(35))
-        let layer = HalfLinear(linear, format: format)
+        let layer = try HalfLinear(linear, format: format)
         let rounded = layer.denseWeight()
         for (n, k) in [(0, 0), (34, 76), (17, 5)] {
             let weight = linear.weight[n, k]

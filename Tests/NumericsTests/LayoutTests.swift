@@ -71,7 +71,7 @@ import Testing
         var generator = SeededGenerator()
         func dense() throws -> Linear { try Linear(weight: generator.matrix(32, 32)) }
         let linear = try dense(), sparse = try SparseLinear(dense(), sparsity: 0.9), int8 = try QuantizedLinear(dense(), scheme: .w8a8)
-        let half = HalfLinear(try dense(), format: .bf16), identity = Identity(layoutSupport: .unchanged)
+        let half = try HalfLinear(dense(), format: .bf16), identity = Identity(layoutSupport: .unchanged)
         func plan(_ layers: any Layer..., rows: Int = 16) throws -> String {
             try Sequential(layers).layouts(rows: rows).map { $0 == .rowMajor ? "r" : "f" }.joined()
         }
@@ -94,7 +94,8 @@ import Testing
         var generator = SeededGenerator()
         let linear = try Linear(weight: wholeNumbers(&generator, 21, 32), bias: (0..<21).map(Float.init), activation: .relu)
         let layers: [any Layer] = [
-            linear, try SparseLinear(linear, sparsity: 0.5), try QuantizedLinear(linear, scheme: .w8a8), HalfLinear(linear, format: .fp16), ReLU(),
+            linear, try SparseLinear(linear, sparsity: 0.5), try QuantizedLinear(linear, scheme: .w8a8), try HalfLinear(linear, format: .fp16),
+            ReLU(),
             try Sequential([linear, try SparseLinear(Linear(weight: wholeNumbers(&generator, 4, 21)), sparsity: 0.5)]),
         ]
         let x = wholeNumbers(&generator, m, 32)

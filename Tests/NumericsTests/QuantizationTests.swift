@@ -153,6 +153,6 @@ import Testing
         #expect(try QuantizedMatrix(weight, scheme: .w1a8).byteCount == (1 << 17) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w1a1).byteCount == (1 << 17) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w4a8(groupSize: 32)).byteCount == (1 << 19) + 1024 * 32 + perOutput)
-        #expect(HalfMatrix(weight, format: .bf16).byteCount == 1 << 21)
+        #expect(try HalfMatrix(weight, format: .bf16).byteCount == 1 << 21)
     }
 }

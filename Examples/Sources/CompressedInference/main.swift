@@ -15,7 +15,7 @@ let input = Matrix(rows: 32, columns: 1024) { _, _ in Float.random(in: -1...1) }
 let expected = dense(input)
 
 let compressed: [(String, any LinearLayer)] = [
-    ("FP16", HalfLinear(dense, format: .fp16)),
+    ("FP16", try HalfLinear(dense, format: .fp16)),
     ("W8A8", try QuantizedLinear(dense, scheme: .w8a8)),
     ("W4A8, groups of 32", try QuantizedLinear(dense, scheme: .w4a8(groupSize: 32))),
     ("W2A8, groups of 128", try QuantizedLinear(dense, scheme: .w2a8(groupSize: 128))),

@@ -12,7 +12,7 @@ enum { tile = ck_sparse_s8_tile, vectors = tile / 8 };
 
 // ---- Quantizing the panel
 
-// Copies the panel to floats[k][32] and finds the range of each row of X on the way, in one pass. NaNs are skipped.
+// Copies the panel to floats[k][32] and finds the range of each row of X on the way, in one pass. NaNs are skipped. Fixed scales need no ranges.
 static void row_affines(const ck_sparse_input *x, size_t inputs, size_t first, size_t count, float *floats, ck_affine affines[tile]) {
   __m256 lowest[vectors], highest[vectors];
   CK_UNROLL for (int v = 0; v < vectors; v++) lowest[v] = highest[v] = _mm256_setzero_ps();
@@ -36,6 +36,7 @@ static void row_affines(const ck_sparse_input *x, size_t inputs, size_t first, s
     _mm256_storeu_ps(low, lowest[v]);
     _mm256_storeu_ps(high, highest[v]);
     for (int i = 0; i < 8; i++) affines[8 * v + i] = ck_affine_of_range(low[i], high[i], 255);
+    for (int i = 0; i < 8 && x->fixed_scale > 0; i++) affines[8 * v + i] = (ck_affine){x->fixed_scale, 1.0f / x->fixed_scale, x->fixed_zero_point};
   }
 }
 

@@ -125,6 +125,9 @@ typedef struct ck_sparse_input {
   size_t rows;    // M
   size_t stride;  // elements between rows of X as stored
   ck_layout layout;
+  // Static quantization of X for int8 weights: code = clamp(rint(x · (1 / fixed_scale)) + fixed_zero_point, 0, 255). 0: each row has its own.
+  float fixed_scale;
+  int32_t fixed_zero_point;
 } ck_sparse_input;
 
 typedef struct ck_sparse_output {
@@ -153,7 +156,7 @@ static inline ck_sparse_output ck_sparse_output_from(const ck_sparse_output *_No
 // most outputs. Each output is summed in the order of the slices and, within a slice, of the columns, whatever the ranges.
 typedef void ck_fn_spmm_f32_f32_block(const ck_sparse_f32 *_Nonnull w, size_t parts, const ck_sparse_input *_Nonnull x,
                                       const ck_sparse_output *_Nonnull y, size_t row_begin, size_t row_end, void *_Nonnull workspace);
-// The same with activations quantized per row of X to 0…255 as ck_fn_quantize_rows_u8_f32 does; integer sums are exact (K ≤ 65,536):
+// The same with activations quantized to 0…255, per row of X as ck_fn_quantize_rows_u8_f32 does, or with the fixed scale of X; integer sums are exact (K ≤ 65,536):
 // Y[m, n] = x_scale[m] · scale[n] · Σ (x[m, k] − x_zero[m]) · code[n, k] + bias[n]
 typedef void ck_fn_spmm_f32_u8_s8block(const ck_sparse_s8 *_Nonnull w, size_t parts, const ck_sparse_input *_Nonnull x,
                                        const ck_sparse_output *_Nonnull y, size_t row_begin, size_t row_end, void *_Nonnull workspace);

@@ -62,6 +62,14 @@ void ck_nm_f32_pack(const float *_Nonnull dense, const uint8_t *_Nonnull keep, s
 // The same as int8: scales[n] = the largest kept magnitude of output n / 127 (0 where all are 0), code = rint(w / scale).
 void ck_nm_s8_pack(const float *_Nonnull dense, const uint8_t *_Nonnull keep, size_t inputs, size_t outputs, size_t group,
                    uint8_t *_Nonnull codes, int8_t *_Nonnull values, float *_Nonnull scales, int32_t *_Nonnull sums);
+// Slots as plain arrays [N][4 · ⌈K/8⌉]: positions are the inputs of the slots less 8 · (slot / 4); slots behind K hold 0. int8 codes −127…127; packing
+// them fills sums[N].
+void ck_nm_f32_pack_slots(const uint8_t *_Nonnull positions, const float *_Nonnull weights, size_t inputs, size_t outputs, size_t group,
+                          uint32_t *_Nonnull codes, float *_Nonnull values);
+void ck_nm_s8_pack_slots(const uint8_t *_Nonnull positions, const int8_t *_Nonnull weights, size_t inputs, size_t outputs, size_t group,
+                         uint8_t *_Nonnull codes, int8_t *_Nonnull values, int32_t *_Nonnull sums);
+void ck_nm_f32_slots(const ck_nm_f32 *_Nonnull w, uint8_t *_Nonnull positions, float *_Nonnull weights);
+void ck_nm_s8_slots(const ck_nm_s8 *_Nonnull w, uint8_t *_Nonnull positions, int8_t *_Nonnull weights);
 // Writes the stored weights into dense[N, K], which the caller fills with zeros.
 void ck_nm_f32_unpack(const ck_nm_f32 *_Nonnull w, float *_Nonnull dense);
 void ck_nm_s8_unpack(const ck_nm_s8 *_Nonnull w, float *_Nonnull dense);

@@ -42,13 +42,14 @@ void ck_spmm_f32_f32_block__portable(const ck_sparse_f32 *w, size_t parts, const
 }
 
 void ck_spmv_f32_f32_block__portable(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y) {
-  ck_sparse_input input = {x, 1, w->structure.inputs, ck_row_major};
+  ck_sparse_input input = {x, 1, w->structure.inputs, ck_row_major, 0, 0};
   ck_sparse_output row = {y->data, w->structure.outputs, ck_row_major, y->bias, y->relu};
   multiply_row(w, &input, &row, 0);
 }
 
-// Scale, zero point and codes of row m, as ck_fn_quantize_rows_u8_f32 makes them.
+// Scale, zero point and codes of row m, as ck_fn_quantize_rows_u8_f32 makes them, or fixed ones.
 static ck_affine range_of_row(const ck_sparse_input *x, size_t m, size_t inputs) {
+  if (x->fixed_scale > 0) return (ck_affine){x->fixed_scale, 1.0f / x->fixed_scale, x->fixed_zero_point};
   float lowest = 0, highest = 0;
   for (size_t k = 0; k < inputs; k++) {
     float value = input_at(x, m, k);

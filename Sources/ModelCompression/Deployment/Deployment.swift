@@ -75,7 +75,7 @@ public struct Deployment: Sendable {
         guard let quantization, let statistics else { return linear }
         switch quantization.format(of: layer.name) {
         case .float32, .sparse, .nOfM: return linear
-        case .half(let format): return HalfLinear(linear, format: format)
+        case .half(let format): return try HalfLinear(linear, format: format)
         case .integer, .threeBits: return try Self.integerLayer(layer, linear, quantization, statistics)
         }
     }

@@ -36,8 +36,8 @@ extension Network where Self: Layer {
     /// - Parameters:
     ///   - sample: inputs [M, `inputCount`] such as the network will get, M rows at a time.
     ///   - candidates: formats to try for every layer. One that a layer cannot have is passed over and reported.
-    ///   - maximumError: the largest relative RMS error of a layer's outputs that a candidate may have. One whose error is not finite,
-    ///     as when FP16 overflows, is never chosen.
+    ///   - maximumError: the largest relative RMS error of a layer's outputs that a candidate may have. One whose error is not finite
+    ///     is never chosen.
     ///   - seconds: the time to spend on measuring; short ones are exceeded where three runs of each candidate take longer.
     /// - Throws: `NumericsError.outOfRange` for an empty list of candidates, a sample without rows, an error bound below 0 or a time
     ///   that is not positive; `.shapeMismatch` for a sample with other columns; `.notFinite` for numbers of the sample, weights or

@@ -1,66 +1,4 @@
-package import CKernels
-
-/// Windows that slide over an image, as convolution and pooling use them. Images are rows [height · width · channels], channels innermost.
-public struct ImageWindows: Sendable, Hashable {
-    public let height: Int
-    public let width: Int
-    public let channels: Int
-    public let windowHeight: Int
-    public let windowWidth: Int
-    /// Pixels from one window to the next, in both directions.
-    public let stride: Int
-    /// Rows and columns around the image that count as zeros (as nothing, for the largest element).
-    public let padding: Int
-
-    public var outputHeight: Int { (height + 2 * padding - windowHeight) / stride + 1 }
-    public var outputWidth: Int { (width + 2 * padding - windowWidth) / stride + 1 }
-    /// Windows of one image.
-    public var count: Int { outputHeight * outputWidth }
-    /// Numbers of one image.
-    public var imageCount: Int { height * width * channels }
-    /// Numbers of one window: windowHeight · windowWidth · channels.
-    public var patchCount: Int { windowHeight * windowWidth * channels }
-
-    /// Windows over images of the given size.
-    ///
-    /// - Throws: `NumericsError.outOfRange` unless sizes and stride are positive, the padding is smaller than the window, and the window
-    ///   fits into the padded image.
-    public init(
-        height: Int, width: Int, channels: Int, windowHeight: Int, windowWidth: Int, stride: Int = 1, padding: Int = 0
-    ) throws(NumericsError) {
-        let limit = 1 << 20
-        for (what, value) in [
-            ("height of an image", height), ("width of an image", width), ("channels of an image", channels), ("stride of windows", stride),
-            ("height of a window", windowHeight), ("width of a window", windowWidth),
-        ] where !(1...limit).contains(value) {
-            throw .outOfRange(what: what, allowed: "1…\(limit)", found: "\(value)")
-        }
-        guard (0..<min(windowHeight, windowWidth)).contains(padding) else {
-            throw .outOfRange(what: "padding of windows", allowed: "0 to less than the window, \(windowHeight)×\(windowWidth)", found: "\(padding)")
-        }
-        guard windowHeight <= height + 2 * padding, windowWidth <= width + 2 * padding else {
-            throw .outOfRange(
-                what: "window", allowed: "at most the padded image, \(height + 2 * padding)×\(width + 2 * padding)",
-                found: "\(windowHeight)×\(windowWidth)")
-        }
-        // Indices within an image are kept as int32 by pooling.
-        let (pixels, channelsOverflow) = (height * width).multipliedReportingOverflow(by: channels)
-        guard !channelsOverflow, pixels <= Int(Int32.max) else {
-            throw .outOfRange(what: "image", allowed: "at most \(Int32.max) numbers", found: "\(height)×\(width)×\(channels)")
-        }
-        (self.height, self.width, self.channels, self.stride, self.padding) = (height, width, channels, stride, padding)
-        (self.windowHeight, self.windowWidth) = (windowHeight, windowWidth)
-    }
-
-    package func withKernelArgument<Result>(_ body: (UnsafePointer<ck_windows>) -> Result) -> Result {
-        var windows = ck_windows()
-        (windows.height, windows.width, windows.channels) = (height, width, channels)
-        (windows.window_height, windows.window_width) = (windowHeight, windowWidth)
-        (windows.stride, windows.padding) = (stride, padding)
-        (windows.output_height, windows.output_width) = (outputHeight, outputWidth)
-        return withUnsafePointer(to: windows, body)
-    }
-}
+internal import CKernels
 
 /// A two-dimensional convolution (cross-correlation, as networks define it) on NHWC images: all windows of all images are the rows of one
 /// matrix product with any linear layer, so each format of weights serves convolutions too.
@@ -71,11 +9,14 @@ public struct Convolution: Layer {
 
     /// A convolution with the weights of `linear`.
     ///
-    /// - Throws: `NumericsError.shapeMismatch` unless `linear` has as many inputs as a window has numbers.
+    /// - Throws: `NumericsError.shapeMismatch` unless `linear` has as many inputs as a window has numbers; `.outOfRange` where an image has more than 2³¹
+    ///   outputs or takes more than 2³⁸ multiply-adds, some seconds.
     public init(windows: ImageWindows, linear: any LinearLayer) throws(NumericsError) {
         guard linear.inputs == windows.patchCount else {
             throw .shapeMismatch(what: "inputs of a convolution's weights", expected: "\(windows.patchCount)", found: "\(linear.inputs)")
         }
+        let count = try checkedProduct(windows.count, linear.outputs, what: "outputs of a convolution", atMost: 1 << 31)
+        _ = try checkedProduct(count, linear.inputs, what: "multiply-adds of a convolution for an image", atMost: 1 << 38)
         (self.windows, self.linear) = (windows, linear)
     }
 
@@ -173,5 +114,22 @@ extension Workspace {
         // Eight pairs serve the chunks of four layers; older ones go.
         if convolution.count >= 16 { convolution.removeFirst(2) }
         return (Matrix(rows: rows, columns: columns), Matrix(rows: rows, columns: outputs))
+    }
+}
+
+extension Convolution: CodableLayer {
+    public static let kind = "convolution"
+
+    public func encode(into archive: inout some TensorArchiveWriter) throws(NumericsError) {
+        archive.put(windows)
+        try archive.put(layer: linear, named: "linear")
+    }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) {
+        let windows = try archive.windows(), layer = try archive.layer(named: "linear")
+        guard let linear = layer as? any LinearLayer else {
+            throw .invalidStructure(what: "weights of a convolution", expected: "a linear layer", found: "\(type(of: layer))")
+        }
+        try self.init(windows: windows, linear: linear)
     }
 }

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// A linear layer with FP16 or BF16 weights and float32 activations and sums, Y = X · Wᵀ + b.
 public struct HalfLinear: LinearLayer {
     /// W [outputs, inputs], packed.
@@ -11,10 +13,20 @@ public struct HalfLinear: LinearLayer {
     public func denseWeight() -> Matrix { weight.widened() }
 
     /// Rounds the weights of another layer.
-    public init(_ other: some LinearLayer, format: HalfMatrix.Format) {
-        weight = HalfMatrix(other.denseWeight(), format: format)
+    ///
+    /// - Throws: the errors of `HalfMatrix.init(_:format:overflow:)`.
+    public init(_ other: some LinearLayer, format: HalfMatrix.Format, overflow: HalfMatrix.Overflow = .refused) throws(NumericsError) {
+        weight = try HalfMatrix(other.denseWeight(), format: format, overflow: overflow)
         bias = other.bias
         activation = other.activation
+    }
+
+    /// A layer of weights that are rounded already.
+    ///
+    /// - Throws: `NumericsError.shapeMismatch` unless the bias has one number for each output.
+    public init(weight: HalfMatrix, bias: [Float]? = nil, activation: Activation = .none) throws(NumericsError) {
+        try checkBias(bias, outputs: weight.rows)
+        (self.weight, self.bias, self.activation) = (weight, bias, activation)
     }
 
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
@@ -29,5 +41,24 @@ public struct HalfLinear: LinearLayer {
                 }
             }
         }
+    }
+}
+
+extension HalfLinear: CodableLayer {
+    public static let kind = "half"
+
+    public func encode(into archive: inout some TensorArchiveWriter) {
+        archive.put(shapeOf: self)
+        archive.put(weight.format.rawValue, named: "format")
+        archive.put(patterns: weight.patterns(), named: "weight")
+    }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) {
+        let fields = try archive.linearFields(), format = try archive.choice(HalfMatrix.Format.self, named: "format")
+        let patterns = try archive.patterns(named: "weight")
+        try archive.charge(2 * ck_half_value_count(fields.inputs, fields.outputs))
+        try self.init(
+            weight: HalfMatrix(rows: fields.outputs, columns: fields.inputs, format: format, patterns: patterns), bias: fields.bias,
+            activation: fields.activation)
     }
 }

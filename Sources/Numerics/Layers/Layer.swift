@@ -61,6 +61,24 @@ extension Layer {
         return output
     }
 
+    /// The outputs of inputs that come from outside [M, inputs], which are checked before anything is computed, and the outputs after it.
+    ///
+    /// What is not checked goes its way: float32 and half layers make NaN of NaN; layers with integer activations quantize NaN to the code 0 and clamp
+    /// infinities, so that a wrong number comes out that looks like any other.
+    ///
+    /// - Throws: `NumericsError.shapeMismatch` unless `input` has `inputCount` columns; `.notFinite` for the first NaN or infinity of `input`, and of the
+    ///   outputs, where a sum overflowed.
+    public func checked(_ input: Matrix, parallelism: Parallelism = .serial) throws(NumericsError) -> Matrix {
+        if let inputCount, input.columns != inputCount {
+            throw .shapeMismatch(
+                what: "input of \(Self.self)", expected: "\(input.rows)×\(inputCount)", found: "\(input.rows)×\(input.columns)")
+        }
+        if let at = input.firstNonFinite { throw .notFinite(what: "input of \(Self.self)", row: at.row, column: at.column) }
+        let output = self(input, parallelism: parallelism)
+        if let at = output.firstNonFinite { throw .notFinite(what: "output of \(Self.self)", row: at.row, column: at.column) }
+        return output
+    }
+
     /// Traps unless input and output have the shapes of this layer.
     package func requireShapes(_ input: Matrix, _ output: Matrix) { requireShapes(input, .rowMajor, output, .rowMajor) }
 

@@ -78,3 +78,18 @@ public struct Linear: LinearLayer {
         }
     }
 }
+
+extension Linear: CodableLayer {
+    public static let kind = "linear"
+
+    public func encode(into archive: inout some TensorArchiveWriter) {
+        archive.put(shapeOf: self)
+        archive.put(weight, named: "weight")
+    }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) {
+        let fields = try archive.linearFields()
+        try self.init(
+            weight: archive.matrix(named: "weight", rows: fields.outputs, columns: fields.inputs), bias: fields.bias, activation: fields.activation)
+    }
+}

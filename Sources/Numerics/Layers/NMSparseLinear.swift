@@ -7,6 +7,8 @@ public struct NMSparseLinear: LinearLayer {
     public let weight: NMSparseMatrix
     public let bias: [Float]?
     public var activation: Activation
+    /// How X gets its codes where weights are int8: from each row, unless a calibrated scale is given.
+    public let inputQuantization: ActivationQuantization
 
     public var inputs: Int { weight.columns }
     public var outputs: Int { weight.rows }
@@ -23,12 +25,14 @@ public struct NMSparseLinear: LinearLayer {
 
     /// A layer of weights that are sparse already.
     ///
-    /// - Throws: `NumericsError.shapeMismatch` unless the bias has one number for each output.
-    public init(weight: NMSparseMatrix, bias: [Float]? = nil, activation: Activation = .none) throws(NumericsError) {
+    /// - Throws: `NumericsError.shapeMismatch` unless the bias has one number for each output, `.outOfRange` for static scales as `SparseLinear` has
+    ///   them.
+    public init(
+        weight: NMSparseMatrix, bias: [Float]? = nil, activation: Activation = .none, inputQuantization: ActivationQuantization = .dynamic
+    ) throws(NumericsError) {
         try checkBias(bias, outputs: weight.rows)
-        self.weight = weight
-        self.bias = bias
-        self.activation = activation
+        try inputQuantization.check(ofSparse: weight.values)
+        (self.weight, self.bias, self.activation, self.inputQuantization) = (weight, bias, activation, inputQuantization)
     }
 
     public func apply(_ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism) {
@@ -51,7 +55,7 @@ public struct NMSparseLinear: LinearLayer {
 
     private func multiply(_ x: UnsafePointer<Float>, rows: Int, _ y: ck_sparse_output, _ parallelism: Parallelism) {
         let kernel = ck_active_kernels().pointee.spmm_f32_f32_nm
-        var (x, y) = (ck_sparse_input(data: x, rows: rows, stride: inputs, layout: ck_row_major), y)
+        var (x, y) = (ck_sparse_input(data: x, rows: rows, stride: inputs, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0), y)
         let tiles = tiles(rows: rows, parallelism)
         weight.withFloat32 { weights in
             withUnsafePointer(to: &x) { x in
@@ -87,9 +91,9 @@ public struct NMSparseLinear: LinearLayer {
                     parallelism.forEachPart(ofStages: [blocks.count, tiles.count]) { stage, part, _ in
                         if stage == 0 {
                             let block = blocks[part], first = block.lowerBound
-                            kernels.quantize_rows_u8_f32(
-                                source + first * columns, block.count, columns, columns, 255, codes + first * stride, stride, scales + first,
-                                zeroPoints + first)
+                            inputQuantization.quantize(
+                                source + first * columns, rows: block.count, columns: columns, into: codes + first * stride, stride: stride,
+                                scales: scales + first, zeroPoints: zeroPoints + first)
                             return
                         }
                         let (rows, panels) = tiles[part]
@@ -103,5 +107,22 @@ public struct NMSparseLinear: LinearLayer {
     private func tiles(rows: Int, _ parallelism: Parallelism) -> [(rows: Range<Int>, panels: Range<Int>)] {
         let panels = roundUp(outputs, toMultipleOf: ck_nm_panel) / ck_nm_panel
         return QuantizedMatrix.tiles(rows: rows, panels: panels, parallelism: parallelism)
+    }
+}
+
+extension NMSparseLinear: CodableLayer {
+    public static let kind = "nOfM"
+
+    public func encode(into archive: inout some TensorArchiveWriter) {
+        archive.put(shapeOf: self)
+        weight.encode(into: &archive)
+        archive.put(inputQuantization)
+    }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) {
+        let fields = try archive.linearFields()
+        try self.init(
+            weight: NMSparseMatrix(from: archive, rows: fields.outputs, columns: fields.inputs), bias: fields.bias,
+            activation: fields.activation, inputQuantization: archive.activationQuantization())
     }
 }

@@ -53,13 +53,18 @@ public struct ScaleShift: Layer {
 
     /// A layer for samples of `positions` · `scale.count` numbers, channels innermost.
     ///
-    /// - Throws: `NumericsError.shapeMismatch` unless there are as many shifts as scales, `.outOfRange` without any or for `positions` < 1.
+    /// - Throws: `NumericsError.shapeMismatch` unless there are as many shifts as scales, `.outOfRange` without any, for `positions` < 1 and samples of
+    ///   more than 2³¹ numbers, `.notFinite` for scales and shifts.
     public init(scale: [Float], shift: [Float], positions: Int = 1) throws(NumericsError) {
         guard scale.count == shift.count else {
             throw .shapeMismatch(what: "shifts of channels", expected: "\(scale.count), one for each scale", found: "\(shift.count)")
         }
         guard scale.count > 0, positions > 0 else {
             throw .outOfRange(what: "channels and positions", allowed: "at least 1", found: "\(scale.count) and \(positions)")
+        }
+        _ = try checkedProduct(positions, scale.count, what: "numbers of a sample", atMost: Int(Int32.max))
+        for (what, numbers) in [("scales of channels", scale), ("shifts of channels", shift)] {
+            if let wrong = numbers.firstIndex(where: { !$0.isFinite }) { throw .notFinite(what: what, row: wrong, column: 0) }
         }
         (self.scale, self.shift, self.positions) = (scale, shift, positions)
     }
@@ -75,5 +80,36 @@ public struct ScaleShift: Layer {
                 ck_scale_shift_f32(x.baseAddress!, input.rows * positions, scale.count, scale, shift, y.baseAddress!)
             }
         }
+    }
+}
+
+extension MaxPool: CodableLayer {
+    public static let kind = "maxPool"
+
+    public func encode(into archive: inout some TensorArchiveWriter) { archive.put(windows) }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) { try self.init(windows: archive.windows()) }
+}
+
+extension AveragePool: CodableLayer {
+    public static let kind = "averagePool"
+
+    public func encode(into archive: inout some TensorArchiveWriter) { archive.put(windows) }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) { try self.init(windows: archive.windows()) }
+}
+
+extension ScaleShift: CodableLayer {
+    public static let kind = "scaleShift"
+
+    public func encode(into archive: inout some TensorArchiveWriter) {
+        archive.put(positions, named: "positions")
+        archive.put(floats: scale, named: "scale")
+        archive.put(floats: shift, named: "shift")
+    }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) {
+        try self.init(
+            scale: archive.floats(named: "scale"), shift: archive.floats(named: "shift"), positions: archive.integer(named: "positions"))
     }
 }

@@ -34,15 +34,7 @@ public struct QuantizedLinear: LinearLayer {
         weight: QuantizedMatrix, bias: [Float]? = nil, activation: Activation = .none, inputQuantization: ActivationQuantization = .dynamic
     ) throws(NumericsError) {
         try checkBias(bias, outputs: weight.rows)
-        if case .fixed(let scale, let zeroPoint) = inputQuantization {
-            guard scale >= .leastNormalMagnitude, scale.isFinite else {
-                throw .outOfRange(what: "scale of activations", allowed: "a positive, finite number", found: "\(scale)")
-            }
-            let highest = Int(weight.scheme.activations.highest)
-            guard (0...highest).contains(zeroPoint) else {
-                throw .outOfRange(what: "zero point of activations", allowed: "0…\(highest)", found: "\(zeroPoint)")
-            }
-        }
+        try inputQuantization.check(highest: Int(weight.scheme.activations.highest))
         self.weight = weight
         self.bias = bias
         self.activation = activation
@@ -99,5 +91,35 @@ public struct QuantizedLinear: LinearLayer {
                 }
             }
         }
+    }
+}
+
+extension ActivationQuantization {
+    /// - Throws: `NumericsError.outOfRange` for a static scale that is not positive, normal and finite, or a zero point outside 0…`highest`.
+    internal func check(highest: Int) throws(NumericsError) {
+        guard case .fixed(let scale, let zeroPoint) = self else { return }
+        guard scale >= .leastNormalMagnitude, scale.isFinite else {
+            throw .outOfRange(what: "scale of activations", allowed: "a positive, finite number", found: "\(scale)")
+        }
+        guard (0...highest).contains(zeroPoint) else {
+            throw .outOfRange(what: "zero point of activations", allowed: "0…\(highest)", found: "\(zeroPoint)")
+        }
+    }
+}
+
+extension QuantizedLinear: CodableLayer {
+    public static let kind = "quantized"
+
+    public func encode(into archive: inout some TensorArchiveWriter) {
+        archive.put(shapeOf: self)
+        weight.encode(into: &archive)
+        archive.put(inputQuantization)
+    }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) {
+        let fields = try archive.linearFields()
+        try self.init(
+            weight: QuantizedMatrix(from: archive, rows: fields.outputs, columns: fields.inputs), bias: fields.bias,
+            activation: fields.activation, inputQuantization: archive.activationQuantization())
     }
 }

@@ -30,6 +30,13 @@ public struct ReLU: Layer {
     }
 }
 
+extension ReLU: CodableLayer {
+    public static let kind = "relu"
+
+    public func encode(into archive: inout some TensorArchiveWriter) {}
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) {}
+}
+
 /// Layers one after the other: the outputs of each are the inputs of the next.
 ///
 /// Input and output are row-major. Between the layers, activations have the layout that suits them best: sparse layers compute

@@ -27,7 +27,7 @@ internal struct SparseChain: Layer {
         output.withUnsafeMutableBufferPointer { y in
             input.withUnsafeBufferPointer { x in
                 multiply(
-                    ck_sparse_input(data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC),
+                    ck_sparse_input(data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC, fixed_scale: 0, fixed_zero_point: 0),
                     ck_sparse_output(data: y.baseAddress!, stride: outputStride, layout: outputLayout.inC, bias: nil, relu: 0), &workspace,
                     parallelism)
             }
@@ -82,7 +82,7 @@ internal struct SparseChain: Layer {
                     layer.multiplyTile(source, target, rows: 0..<count, scratch: scratch)
                 }
             }
-            source = ck_sparse_input(data: target.data, rows: count, stride: stride, layout: ck_feature_major)
+            source = ck_sparse_input(data: target.data, rows: count, stride: stride, layout: ck_feature_major, fixed_scale: 0, fixed_zero_point: 0)
         }
     }
 }

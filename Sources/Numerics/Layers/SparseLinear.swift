@@ -6,6 +6,8 @@ public struct SparseLinear: LinearLayer {
     public let weight: BlockSparseMatrix
     public let bias: [Float]?
     public var activation: Activation
+    /// How X gets its codes where weights are int8: from each row, unless a calibrated scale is given.
+    public let inputQuantization: ActivationQuantization
 
     public var inputs: Int { weight.columns }
     public var outputs: Int { weight.rows }
@@ -25,12 +27,14 @@ public struct SparseLinear: LinearLayer {
 
     /// A layer of weights that are sparse already.
     ///
-    /// - Throws: `NumericsError.shapeMismatch` unless the bias has one number for each output.
-    public init(weight: BlockSparseMatrix, bias: [Float]? = nil, activation: Activation = .none) throws(NumericsError) {
+    /// - Throws: `NumericsError.shapeMismatch` unless the bias has one number for each output, `.outOfRange` for a static scale that is not positive
+    ///   and finite, a zero point outside 0…255, and a static scale of float32 weights, which would have no effect.
+    public init(
+        weight: BlockSparseMatrix, bias: [Float]? = nil, activation: Activation = .none, inputQuantization: ActivationQuantization = .dynamic
+    ) throws(NumericsError) {
         try checkBias(bias, outputs: weight.rows)
-        self.weight = weight
-        self.bias = bias
-        self.activation = activation
+        try inputQuantization.check(ofSparse: weight.values)
+        (self.weight, self.bias, self.activation, self.inputQuantization) = (weight, bias, activation, inputQuantization)
     }
 
     public var layoutSupport: LayoutSupport { .prefersFeatureMajor }
@@ -61,7 +65,8 @@ public struct SparseLinear: LinearLayer {
         output.withUnsafeMutableBufferPointer { y in
             input.withUnsafeBufferPointer { x in
                 withBias { bias in
-                    let source = ck_sparse_input(data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC)
+                    let source = ck_sparse_input(
+                        data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC, fixed_scale: 0, fixed_zero_point: 0)
                     let target = ck_sparse_output(
                         data: y.baseAddress!, stride: outputStride, layout: outputLayout.inC, bias: bias, relu: relu)
                     if m == 1 {
@@ -88,8 +93,9 @@ public struct SparseLinear: LinearLayer {
         let codeBytes = roundUp(inputs, toMultipleOf: 64), threadBytes = ck_sparse_vector_bytes(inputs)
         var affine = (scale: Float(0), zeroPoint: Int32(0))
         if weight.values == .int8 {
-            kernels.quantize_rows_u8_f32(
-                x.data, 1, inputs, inputs, 255, scratch.assumingMemoryBound(to: UInt8.self), codeBytes, &affine.scale, &affine.zeroPoint)
+            inputQuantization.quantize(
+                x.data, rows: 1, columns: inputs, into: scratch.assumingMemoryBound(to: UInt8.self), stride: codeBytes, scales: &affine.scale,
+                zeroPoints: &affine.zeroPoint)
         }
         nonisolated(unsafe) let (x, y, codes, scratch) = (x.data, y, scratch.assumingMemoryBound(to: UInt8.self), scratch + codeBytes)
         let (scale, zeroPoint) = affine
@@ -148,6 +154,11 @@ public struct SparseLinear: LinearLayer {
     ) {
         let kernels = ck_active_kernels().pointee
         var (x, y) = (x, y)
+        if case .fixed(let scale, let zeroPoint) = inputQuantization {
+            (x.fixed_scale, x.fixed_zero_point) = (scale, Int32(zeroPoint))
+        } else {
+            x.fixed_scale = 0
+        }
         switch weight.values {
         case .float32:
             let weights = weight.parts[parts].map(weight.float32Weights)
@@ -161,4 +172,48 @@ public struct SparseLinear: LinearLayer {
 
 extension ActivationLayout {
     internal var inC: ck_layout { self == .rowMajor ? ck_row_major : ck_feature_major }
+}
+
+extension ActivationQuantization {
+    /// - Throws: `NumericsError.outOfRange` for static scales that are none, or have no effect on such weights.
+    internal func check(ofSparse values: SparseValues) throws(NumericsError) {
+        guard self == .dynamic || values == .int8 else {
+            throw .outOfRange(what: "static scale of activations", allowed: "int8 weights", found: "\(values.rawValue) ones")
+        }
+        try check(highest: 255)
+    }
+
+    /// Codes 0…255 of X [rows, columns], zeros behind them up to `stride`, with the scale and zero point of each row.
+    internal func quantize(
+        _ x: UnsafePointer<Float>, rows: Int, columns: Int, into codes: UnsafeMutablePointer<UInt8>, stride: Int,
+        scales: UnsafeMutablePointer<Float>, zeroPoints: UnsafeMutablePointer<Int32>
+    ) {
+        let kernels = ck_active_kernels().pointee
+        guard case .fixed(let scale, let zeroPoint) = self else {
+            return kernels.quantize_rows_u8_f32(x, rows, columns, columns, 255, codes, stride, scales, zeroPoints)
+        }
+        for row in 0..<rows {
+            kernels.quantize_u8_f32(x + row * columns, columns, 1 / scale, Int32(zeroPoint), 0, 255, codes + row * stride)
+            (codes + row * stride + columns).update(repeating: 0, count: stride - columns)
+        }
+        scales.update(repeating: scale, count: rows)
+        zeroPoints.update(repeating: Int32(zeroPoint), count: rows)
+    }
+}
+
+extension SparseLinear: CodableLayer {
+    public static let kind = "sparse"
+
+    public func encode(into archive: inout some TensorArchiveWriter) {
+        archive.put(shapeOf: self)
+        weight.encode(into: &archive)
+        archive.put(inputQuantization)
+    }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) {
+        let fields = try archive.linearFields()
+        try self.init(
+            weight: BlockSparseMatrix(from: archive, rows: fields.outputs, columns: fields.inputs), bias: fields.bias,
+            activation: fields.activation, inputQuantization: archive.activationQuantization())
+    }
 }

@@ -24,7 +24,7 @@ extension WeightFormat {
         parse: { (name) throws(NumericsError) in HalfMatrix.Format(rawValue: name).map(WeightFormat.half) },
         layer: { (format, linear, _) throws(NumericsError) in
             guard case .half(let half) = format else { return nil }
-            return HalfLinear(linear, format: half)
+            return try HalfLinear(linear, format: half)
         })
 
     private static let threeBitFamily = WeightFormatFamily(

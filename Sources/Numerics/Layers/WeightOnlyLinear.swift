@@ -65,3 +65,20 @@ public struct WeightOnlyLinear: LinearLayer {
         }
     }
 }
+
+extension WeightOnlyLinear: CodableLayer {
+    public static let kind = "weightOnly"
+
+    public func encode(into archive: inout some TensorArchiveWriter) {
+        archive.put(shapeOf: self)
+        weight.encode(into: &archive)
+        archive.put(integers: zeroPoints, named: "zeroPoints")
+    }
+
+    public init(from archive: some TensorArchiveReader) throws(NumericsError) {
+        let fields = try archive.linearFields()
+        try self.init(
+            weight: QuantizedMatrix(from: archive, rows: fields.outputs, columns: fields.inputs),
+            zeroPoints: archive.integers8(named: "zeroPoints"), bias: fields.bias, activation: fields.activation)
+    }
+}

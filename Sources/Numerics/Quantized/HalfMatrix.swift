@@ -1,11 +1,22 @@
 internal import CKernels
 
-/// Weights W[N, K] of 16-bit floats, FP16 or BF16, packed once into the layout that the kernels read: half of float32's bytes.
+/// Weights W[N, K] of 16-bit floats, FP16 or BF16, packed once into the layout that the kernels read: half of float32's bytes. All are finite.
 public struct HalfMatrix: Sendable {
     /// The number format of the weights.
     public enum Format: String, Sendable, Hashable, CaseIterable {
         case fp16 = "f16"
         case bf16 = "bf16"
+
+        /// Bits of the largest finite number: 65,504 and about 3.39e38.
+        fileprivate var largest: UInt16 { self == .fp16 ? 0x7BFF : 0x7F7F }
+    }
+
+    /// What becomes of a weight that rounds to infinity: from 65,520 on in FP16, from about 3.396e38 on in BF16.
+    public enum Overflow: Sendable, Hashable {
+        /// It is an error.
+        case refused
+        /// It becomes the largest finite number of its sign.
+        case clamped
     }
 
     /// Outputs, N.
@@ -15,24 +26,74 @@ public struct HalfMatrix: Sendable {
     public let format: Format
     private let storage: PackedHalves
 
-    /// Rounds `weight` [N, K] to nearest, ties to even, and packs it. Infinities and NaNs stay what they are.
-    public init(_ weight: Matrix, format: Format) {
-        rows = weight.rows
-        columns = weight.columns
-        self.format = format
-        let patterns = AlignedBuffer<UInt16>(unfilledCount: weight.count)
-        let packed = AlignedBuffer<UInt16>(count: ck_half_value_count(columns, rows))
-        let kernels = ck_active_kernels().pointee
+    /// Rounds `weight` [N, K] to nearest, ties to even, and packs it.
+    ///
+    /// - Throws: `NumericsError.notFinite` for NaN and infinity, `.outOfRange` for a weight that rounds to infinity unless `overflow` clamps it.
+    public init(_ weight: Matrix, format: Format, overflow: Overflow = .refused) throws(NumericsError) {
+        if let at = weight.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
+        let patterns = AlignedBuffer<UInt16>(unfilledCount: weight.count), kernels = ck_active_kernels().pointee
         weight.withUnsafeBufferPointer { elements in
             guard let start = elements.baseAddress else { return }
             (format == .fp16 ? kernels.round_f16_f32 : kernels.round_bf16_f32)(start, patterns.baseAddress, elements.count)
         }
-        ck_half_pack(columns, rows, patterns.baseAddress, 0, Self.panels(rows), packed.baseAddress)
-        storage = PackedHalves(packed)
+        while let place = Self.firstOverflow(patterns.baseAddress, weight.count, format) {
+            guard overflow == .clamped else {
+                let (row, column) = (place / weight.columns, place % weight.columns)
+                throw .outOfRange(
+                    what: "\(format.rawValue) weight at row \(row), column \(column)", allowed: "a number that rounds to a finite one",
+                    found: "\(weight[row, column])")
+            }
+            Self.clamp(patterns.baseAddress, from: place, to: weight.count, format)
+        }
+        self.init(rows: weight.rows, columns: weight.columns, format: format, patterns: patterns.baseAddress)
+    }
+
+    /// The weights with these bit patterns [N, K], row after row.
+    ///
+    /// - Throws: `NumericsError.shapeMismatch` unless there are `rows` · `columns`, `.outOfRange` for sizes below 0 or that overflow, `.notFinite`.
+    public init(rows: Int, columns: Int, format: Format, patterns: [UInt16]) throws(NumericsError) {
+        let count = try checkedProduct(rows, columns, what: "size of \(format.rawValue) weights")
+        guard patterns.count == count else {
+            throw .shapeMismatch(what: "bit patterns of \(rows)×\(columns) weights", expected: "\(count)", found: "\(patterns.count)")
+        }
+        let wrong = patterns.withUnsafeBufferPointer { $0.baseAddress.flatMap { Self.firstOverflow($0, count, format) } }
+        if let wrong { throw .notFinite(what: "\(format.rawValue) weights", row: wrong / columns, column: wrong % columns) }
+        // A pointer to no patterns still has to be one.
+        self = (patterns.isEmpty ? [0] : patterns).withUnsafeBufferPointer {
+            HalfMatrix(rows: rows, columns: columns, format: format, patterns: $0.baseAddress!)
+        }
+    }
+
+    private init(rows: Int, columns: Int, format: Format, patterns: UnsafePointer<UInt16>) {
+        let packed = AlignedBuffer<UInt16>(count: ck_half_value_count(columns, rows))
+        ck_half_pack(columns, rows, patterns, 0, Self.panels(rows), packed.baseAddress)
+        (self.rows, self.columns, self.format, storage) = (rows, columns, format, PackedHalves(packed))
+    }
+
+    /// The first pattern of an infinity or a NaN.
+    private static func firstOverflow(_ patterns: UnsafePointer<UInt16>, _ count: Int, _ format: Format) -> Int? {
+        var place = 0
+        while place < count && patterns[place] & 0x7FFF <= format.largest { place &+= 1 }
+        return place < count ? place : nil
+    }
+
+    private static func clamp(_ patterns: UnsafeMutablePointer<UInt16>, from first: Int, to count: Int, _ format: Format) {
+        for place in first..<count where patterns[place] & 0x7FFF > format.largest {
+            patterns[place] = patterns[place] & 0x8000 | format.largest
+        }
     }
 
     /// Bytes really held, padding included.
     public var byteCount: Int { storage.values.byteCount }
+
+    /// The bit patterns of the weights, [N, K]: what `init(rows:columns:format:patterns:)` takes.
+    public func patterns() -> [UInt16] {
+        [UInt16](unsafeUninitializedCapacity: rows * columns) { patterns, count in
+            count = rows * columns
+            guard let start = patterns.baseAddress, count > 0 else { return }
+            withCStruct { weights in for n in 0..<rows { ck_half_unpack_row(weights, n, start + n * columns) } }
+        }
+    }
 
     /// The weights as float32, [N, K].
     public func widened() -> Matrix {

@@ -46,9 +46,9 @@ public struct QuantizedMatrix: Sendable {
         rows: Int, columns: Int, scheme: QuantizationScheme, codes: [Int8], multipliers: [Int8] = [], scales: [Float]
     ) throws(NumericsError) {
         try Self.check(rows: rows, columns: columns, scheme: scheme)
-        let groups = scheme.group == 0 ? 0 : columns / scheme.group
+        let groups = scheme.group == 0 ? 0 : columns / scheme.group, count = try checkedProduct(rows, columns, what: "quantized weights")
         for (what, expected, found) in [
-            ("codes", rows * columns, codes.count), ("multipliers", rows * groups, multipliers.count), ("scales", rows, scales.count),
+            ("codes", count, codes.count), ("multipliers", rows * groups, multipliers.count), ("scales", rows, scales.count),
         ] where expected != found {
             throw .shapeMismatch(what: what, expected: "\(expected)", found: "\(found)")
         }

@@ -22,6 +22,8 @@ public struct BlockSparseMatrix: Sendable {
     public let blockCount: Int
     /// Weights in stored blocks, zeros among them included.
     package var storedWeightCount: Int { blockCount * shape.rows * shape.columns }
+    /// What the cut of K was chosen for.
+    package let expectedRows: Int
     /// Parts with the same inputs; their outputs follow each other, the first has the most.
     internal let parts: [PackedBlocks]
 
@@ -68,44 +70,58 @@ public struct BlockSparseMatrix: Sendable {
         rows: Int, columns: Int, shape: BlockShape, blockOffsets: [Index], blockColumns: [Index], blockValues: [Float],
         values: SparseValues = .float32, expectedRows: Int = 64
     ) throws(NumericsError) {
-        guard rows >= 1, columns >= 1 else {
-            throw .outOfRange(what: "sparse weights", allowed: "at least 1×1", found: "\(rows)×\(columns)")
-        }
         try self.init(
             CanonicalBlocks(
                 rows: rows, columns: columns, shape: shape, offsets: blockOffsets, blockColumns: blockColumns, values: blockValues),
             values: values, expectedRows: expectedRows)
     }
 
-    private init(
-        _ blocks: consuming CanonicalBlocks, values: SparseValues, sharesScale: Bool = false, expectedRows: Int
+    /// int8 codes and scales that come from elsewhere, kept exactly: block-CSR with `codes` [blocks][R][C], −127…127, and `scales` [N], or one
+    /// for all outputs.
+    ///
+    /// - Throws: as above; `NumericsError.outOfRange` also for a code of −128, `.notFinite` for a scale.
+    public init<Index: FixedWidthInteger>(
+        rows: Int, columns: Int, shape: BlockShape, blockOffsets: [Index], blockColumns: [Index], codes: [Int8], scales: [Float],
+        expectedRows: Int = 64
     ) throws(NumericsError) {
-        (rows, columns, shape, self.values, blockCount) = (blocks.rows, blocks.columns, blocks.shape, values, blocks.blockCount)
-        var parts: [PackedBlocks] = []
+        let blocks = try CanonicalBlocks(rows: rows, columns: columns, shape: shape, offsets: blockOffsets, blockColumns: blockColumns)
+        try self.init(blocks, codes: BlockCodes(codes, scales: scales, of: blocks), expectedRows: expectedRows)
+    }
+
+    private init(
+        _ blocks: borrowing CanonicalBlocks, values: SparseValues, sharesScale: Bool = false, expectedRows: Int
+    ) throws(NumericsError) {
         switch values {
-        case .float32:
-            for strips in PackedBlocks.parts(blocks, expectedRows: expectedRows) {
-                parts.append(PackedBlocks(packing: blocks, strips: strips, expectedRows: expectedRows))
-            }
-        case .int8:
-            guard blocks.columns <= Int(ck_sparse_max_slice) else {
-                throw .outOfRange(what: "columns of int8 sparse weights", allowed: "at most \(ck_sparse_max_slice)", found: "\(blocks.columns)")
-            }
-            var largest: Float = 0
-            if sharesScale, blocks.values.count > 0 {
-                ck_active_kernels().pointee.row_absmax_f32(blocks.values.baseAddress, 1, blocks.values.count, blocks.values.count, &largest)
-            }
-            for strips in PackedBlocks.parts(blocks, expectedRows: expectedRows) {
-                parts.append(PackedBlocks(quantizing: blocks, strips: strips, sharedLargest: largest))
-            }
+        case .float32: self.init(floats: blocks, expectedRows: expectedRows)
+        case .int8: try self.init(blocks, codes: BlockCodes(quantizing: blocks, sharesScale: sharesScale), expectedRows: expectedRows)
+        }
+    }
+
+    private init(floats blocks: borrowing CanonicalBlocks, expectedRows: Int) {
+        (rows, columns, shape, values, blockCount) = (blocks.rows, blocks.columns, blocks.shape, .float32, blocks.blockCount)
+        self.expectedRows = expectedRows
+        var parts: [PackedBlocks] = []
+        for strips in PackedBlocks.parts(blocks, expectedRows: expectedRows) {
+            parts.append(PackedBlocks(packing: blocks, strips: strips, expectedRows: expectedRows))
+        }
+        self.parts = parts
+    }
+
+    private init(_ blocks: borrowing CanonicalBlocks, codes: borrowing BlockCodes, expectedRows: Int) throws(NumericsError) {
+        guard blocks.columns <= Int(ck_sparse_max_slice) else {
+            throw .outOfRange(what: "columns of int8 sparse weights", allowed: "at most \(ck_sparse_max_slice)", found: "\(blocks.columns)")
+        }
+        (rows, columns, shape, values, blockCount) = (blocks.rows, blocks.columns, blocks.shape, .int8, blocks.blockCount)
+        self.expectedRows = expectedRows
+        var parts: [PackedBlocks] = []
+        for strips in PackedBlocks.parts(blocks, expectedRows: expectedRows) {
+            parts.append(PackedBlocks(packing: blocks, codes: codes, strips: strips))
         }
         self.parts = parts
     }
 
     private static func check(_ dense: Matrix) throws(NumericsError) {
-        guard dense.rows >= 1, dense.columns >= 1 else {
-            throw .outOfRange(what: "sparse weights", allowed: "at least 1×1", found: "\(dense.rows)×\(dense.columns)")
-        }
+        try CanonicalBlocks.checkSize(rows: dense.rows, columns: dense.columns)
         if let at = dense.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
     }
 
@@ -166,45 +182,5 @@ public struct BlockSparseMatrix: Sendable {
 extension BlockSparseMatrix: CustomStringConvertible {
     public var description: String {
         "BlockSparseMatrix(\(rows)×\(columns), \(blockCount) blocks of \(shape), \(values.rawValue), \(byteCount) bytes)"
-    }
-}
-
-/// Sparse weights W[N, K] of single weights: compressed sparse rows.
-public struct CSRMatrix: Sendable {
-    /// The same weights as a matrix of 1×1 blocks.
-    public let blocks: BlockSparseMatrix
-
-    public var rows: Int { blocks.rows }
-    public var columns: Int { blocks.columns }
-    /// Stored weights.
-    public var storedCount: Int { blocks.blockCount }
-    public var byteCount: Int { blocks.byteCount }
-    public var sparsity: Double { blocks.sparsity }
-    public func dense() -> Matrix { blocks.dense() }
-
-    /// The weights of `dense` [N, K] of the largest magnitudes; the share `sparsity` of all is left out, counted exactly.
-    ///
-    /// - Throws: the errors of `BlockSparseMatrix.init(_:sparsity:shape:values:expectedRows:)`.
-    public init(_ dense: Matrix, sparsity: Double, values: SparseValues = .float32, expectedRows: Int = 64) throws(NumericsError) {
-        blocks = try BlockSparseMatrix(dense, sparsity: sparsity, shape: .single, values: values, expectedRows: expectedRows)
-    }
-
-    /// The weights of `dense` [N, K] that `mask` keeps, zeros among them included.
-    ///
-    /// - Throws: the errors of `BlockSparseMatrix.init(_:mask:shape:values:expectedRows:)`.
-    public init(_ dense: Matrix, mask: WeightMask, values: SparseValues = .float32, expectedRows: Int = 64) throws(NumericsError) {
-        blocks = try BlockSparseMatrix(dense, mask: mask, shape: .single, values: values, expectedRows: expectedRows)
-    }
-
-    /// CSR arrays that come from elsewhere, with indices of any integer type.
-    ///
-    /// - Throws: the errors of `BlockSparseMatrix.init(rows:columns:shape:blockOffsets:blockColumns:blockValues:values:expectedRows:)`.
-    public init<Index: FixedWidthInteger>(
-        rows: Int, columns: Int, rowOffsets: [Index], columnIndices: [Index], storedValues: [Float], values: SparseValues = .float32,
-        expectedRows: Int = 64
-    ) throws(NumericsError) {
-        blocks = try BlockSparseMatrix(
-            rows: rows, columns: columns, shape: .single, blockOffsets: rowOffsets, blockColumns: columnIndices, blockValues: storedValues,
-            values: values, expectedRows: expectedRows)
     }
 }

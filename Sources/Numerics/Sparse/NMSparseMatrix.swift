@@ -35,9 +35,9 @@ public struct NMSparseMatrix: Sendable {
     public let columns: Int
     public let sparsity: NMSparsity
     public let values: SparseValues
-    private let storage: Storage
+    internal let storage: Storage
 
-    private final class Storage: Sendable {
+    internal final class Storage: Sendable {
         // Of the two kinds, one is empty.
         let floatCodes: AlignedBuffer<UInt32>
         let floats: AlignedBuffer<Float>
@@ -97,11 +97,7 @@ public struct NMSparseMatrix: Sendable {
     }
 
     private init(_ dense: Matrix, keep: [UInt8], sparsity: NMSparsity, values: SparseValues) throws(NumericsError) {
-        guard dense.rows >= 1, dense.columns >= 1, values == .float32 || dense.columns <= 65536 else {
-            throw .outOfRange(
-                what: "\(sparsity) weights", allowed: values == .int8 ? "at least 1×1 and at most 65,536 inputs" : "at least 1×1",
-                found: "\(dense.rows)×\(dense.columns)")
-        }
+        try Self.checkSize(rows: dense.rows, columns: dense.columns, sparsity, values)
         if let at = dense.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
         (rows, columns, self.sparsity, self.values) = (dense.rows, dense.columns, sparsity, values)
         let storage = Storage(values, inputs: dense.columns, outputs: dense.rows)
@@ -118,6 +114,14 @@ public struct NMSparseMatrix: Sendable {
             }
         }
         self.storage = storage
+    }
+
+    internal static func checkSize(rows: Int, columns: Int, _ sparsity: NMSparsity, _ values: SparseValues) throws(NumericsError) {
+        guard rows >= 1, columns >= 1, values == .float32 || columns <= 65536 else {
+            throw .outOfRange(
+                what: "\(sparsity) weights", allowed: values == .int8 ? "at least 1×1 and at most 65,536 inputs" : "at least 1×1",
+                found: "\(rows)×\(columns)")
+        }
     }
 
     /// Bytes really held: values, positions, and in int8 a scale and a sum for each output.

@@ -60,18 +60,17 @@ internal final class PackedBlocks: Sendable {
             scratch.baseAddress, &arrays, floats.baseAddress)
     }
 
-    /// int8 codes with a scale per output, from the largest magnitude that it keeps, or from `sharedLargest` where that is not 0.
-    init(quantizing blocks: borrowing CanonicalBlocks, strips part: Range<Int>, sharedLargest: Float) {
+    /// int8 codes with a scale per output.
+    init(packing blocks: borrowing CanonicalBlocks, codes canonical: borrowing BlockCodes, strips part: Range<Int>) {
         let (k, shape) = (blocks.columns, blocks.shape), offsets = blocks.offsets.baseAddress + part.lowerBound
         let n = min(part.count * shape.rows, blocks.rows - part.lowerBound * shape.rows)
         outputs = n
-        let canonicalCodes = AlignedBuffer<Int8>(unfilledCount: blocks.values.count)
+        let canonicalCodes = canonical.codes.baseAddress
         scales = AlignedBuffer(unfilledCount: n)
-        ck_sparse_quantize(
-            n, shape.rows, shape.columns, offsets, blocks.values.baseAddress, sharedLargest, scales.baseAddress, canonicalCodes.baseAddress)
+        scales.baseAddress.update(from: canonical.scales.baseAddress + part.lowerBound * shape.rows, count: n)
         let scratch = AlignedBuffer<UInt32>(unfilledCount: ck_sparse_pack_scratch(k, n, shape.rows))
         let sizes = ck_sparse_s8_sizes(
-            k, n, shape.rows, shape.columns, offsets, canonicalCodes.baseAddress, scratch.baseAddress)
+            k, n, shape.rows, shape.columns, offsets, canonicalCodes, scratch.baseAddress)
         sliceCount = 1
         sliceInputs = roundUp(k, toMultipleOf: shape.columns)
         runStarts = AlignedBuffer(unfilledCount: sizes.slices + 1)
@@ -84,7 +83,7 @@ internal final class PackedBlocks: Sendable {
         var arrays = ck_sparse_arrays(
             run_starts: runStarts.baseAddress, runs: runs.baseAddress, strips: strips.baseAddress, columns: columns.baseAddress)
         ck_sparse_s8_pack(
-            k, n, shape.rows, shape.columns, offsets, blocks.blockColumns.baseAddress, canonicalCodes.baseAddress,
+            k, n, shape.rows, shape.columns, offsets, blocks.blockColumns.baseAddress, canonicalCodes,
             scratch.baseAddress, &arrays, codes.baseAddress, sums.baseAddress)
     }
 

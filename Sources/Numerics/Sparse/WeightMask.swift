@@ -8,10 +8,12 @@ public struct WeightMask: Sendable, Hashable {
 
     /// A mask of the given marks, row after row.
     ///
-    /// - Throws: `NumericsError.shapeMismatch` unless there are `rows` · `columns` of them.
+    /// - Throws: `NumericsError.shapeMismatch` unless there are `rows` · `columns` of them, `.outOfRange` for sizes below 0 and products that
+    ///   overflow.
     public init(rows: Int, columns: Int, keeps: [Bool]) throws(NumericsError) {
-        guard rows >= 0, columns >= 0, keeps.count == rows * columns else {
-            throw .shapeMismatch(what: "mask of \(rows)×\(columns)", expected: "\(rows * columns) marks", found: "\(keeps.count)")
+        let count = try checkedProduct(rows, columns, what: "size of a mask")
+        guard keeps.count == count else {
+            throw .shapeMismatch(what: "mask of \(rows)×\(columns)", expected: "\(count) marks", found: "\(keeps.count)")
         }
         (self.rows, self.columns) = (rows, columns)
         self.keeps = keeps.map { $0 ? 1 : 0 }

@@ -40,17 +40,12 @@ public struct Matrix: Sendable {
 
     /// A matrix of the given elements, row after row.
     ///
-    /// - Throws: `NumericsError.outOfRange` for a negative size, `NumericsError.shapeMismatch` unless there are
+    /// - Throws: `NumericsError.outOfRange` for a negative size or one that overflows, `NumericsError.shapeMismatch` unless there are
     ///   `rows` · `columns` elements.
     public init(rows: Int, columns: Int, elements: some Collection<Float>) throws(NumericsError) {
-        guard rows >= 0, columns >= 0 else {
-            throw .outOfRange(what: "size of a matrix", allowed: "at least 0×0", found: "\(rows)×\(columns)")
-        }
-        let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
-        guard !overflow, elements.count == count else {
-            throw .shapeMismatch(
-                what: "elements of a \(rows)×\(columns) matrix", expected: overflow ? "more than \(Int.max)" : "\(count)",
-                found: "\(elements.count)")
+        let count = try checkedProduct(rows, columns, what: "size of a matrix")
+        guard elements.count == count else {
+            throw .shapeMismatch(what: "elements of a \(rows)×\(columns) matrix", expected: "\(count)", found: "\(elements.count)")
         }
         self.init(rows: rows, columns: columns) { destination in
             _ = destination.initialize(fromContentsOf: elements)
