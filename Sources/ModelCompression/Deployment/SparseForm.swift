@@ -41,14 +41,16 @@ internal struct SparseForm {
     }
 
     private func blocks(_ dense: any LinearLayer, _ mask: WeightMask, _ shape: BlockShape) throws -> any LinearLayer {
-        let values = Self.values(dense) ?? .float32
-        let weight = try BlockSparseMatrix(
-            dense.denseWeight(), mask: mask, shape: shape, values: values, sharesScale: true, expectedRows: expectedRows)
+        if let quantized = dense as? QuantizedLinear {
+            return try SparseLinear(quantized, mask: mask, shape: shape, expectedRows: expectedRows)
+        }
+        let weight = try BlockSparseMatrix(dense.denseWeight(), mask: mask, shape: shape, expectedRows: expectedRows)
         return try SparseLinear(weight: weight, bias: dense.bias, activation: dense.activation)
     }
 
     private func nOfM(_ dense: any LinearLayer, _ mask: WeightMask, _ pattern: NMSparsity) throws -> any LinearLayer {
-        let weight = try NMSparseMatrix(dense.denseWeight(), mask: mask, sparsity: pattern, values: Self.values(dense) ?? .float32)
+        if let quantized = dense as? QuantizedLinear { return try NMSparseLinear(quantized, mask: mask, sparsity: pattern) }
+        let weight = try NMSparseMatrix(dense.denseWeight(), mask: mask, sparsity: pattern)
         return try NMSparseLinear(weight: weight, bias: dense.bias, activation: dense.activation)
     }
 }

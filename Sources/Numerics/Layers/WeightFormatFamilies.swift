@@ -6,6 +6,8 @@ package struct WeightFormatFamily: Sendable {
     package let examples: [String]
     /// The format that a name stands for; nil for a name of another family.
     package let parse: @Sendable (String) throws(NumericsError) -> WeightFormat?
+    /// The layer that encodes and decodes weights of this family.
+    package let layerType: any (LinearLayer & CodableLayer).Type
     /// A layer in a format of this family for so many rows of activations; nil for a format of another one.
     package let layer: @Sendable (WeightFormat, Linear, Int) throws(NumericsError) -> (any LinearLayer)?
 }
@@ -17,11 +19,13 @@ extension WeightFormat {
     private static let float32Family = WeightFormatFamily(
         examples: ["float32"],
         parse: { (name) throws(NumericsError) in name == "float32" ? .float32 : nil },
+        layerType: Linear.self,
         layer: { (format, linear, _) throws(NumericsError) in format == .float32 ? linear : nil })
 
     private static let halfFamily = WeightFormatFamily(
         examples: HalfMatrix.Format.allCases.map(\.rawValue),
         parse: { (name) throws(NumericsError) in HalfMatrix.Format(rawValue: name).map(WeightFormat.half) },
+        layerType: HalfLinear.self,
         layer: { (format, linear, _) throws(NumericsError) in
             guard case .half(let half) = format else { return nil }
             return try HalfLinear(linear, format: half)
@@ -36,6 +40,7 @@ extension WeightFormat {
             default: nil
             }
         },
+        layerType: QuantizedLinear.self,
         layer: { (format, linear, _) throws(NumericsError) in
             guard case .threeBits(let scheme) = format else { return nil }
             return try threeBitLayer(linear, scheme)
@@ -44,6 +49,7 @@ extension WeightFormat {
     private static let sparseFamily = WeightFormatFamily(
         examples: sparse(BlockShape.all, { WeightFormat.sparse($0, $1) }).map(\.description),
         parse: { (name) throws(NumericsError) in sparse(BlockShape.all, { WeightFormat.sparse($0, $1) }).first { $0.description == name } },
+        layerType: SparseLinear.self,
         layer: { (format, linear, rows) throws(NumericsError) in
             guard case .sparse(let shape, let values) = format else { return nil }
             let weight = try BlockSparseMatrix(
@@ -54,6 +60,7 @@ extension WeightFormat {
     private static let nOfMFamily = WeightFormatFamily(
         examples: sparse(NMSparsity.all, { WeightFormat.nOfM($0, $1) }).map(\.description),
         parse: { (name) throws(NumericsError) in sparse(NMSparsity.all, { WeightFormat.nOfM($0, $1) }).first { $0.description == name } },
+        layerType: NMSparseLinear.self,
         layer: { (format, linear, _) throws(NumericsError) in
             guard case .nOfM(let sparsity, let values) = format else { return nil }
             let weight = try NMSparseMatrix(linear.weight, mask: WeightMask(nonzerosOf: linear.weight), sparsity: sparsity, values: values)
@@ -68,6 +75,7 @@ extension WeightFormat {
             guard QuantizationScheme.isWidth(name.prefix { $0 != "-" }) else { return nil }
             return .integer(try QuantizationScheme(named: name))
         },
+        layerType: QuantizedLinear.self,
         layer: { (format, linear, _) throws(NumericsError) in
             guard case .integer(let scheme) = format else { return nil }
             return try QuantizedLinear(linear, scheme: scheme)
