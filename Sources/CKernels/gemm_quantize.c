@@ -102,7 +102,7 @@ static float mean_magnitude(const float *x, size_t count) {
 static float usable(float scale) { return scale == 0 || fabsf(scale) >= FLT_MIN ? scale : copysignf(FLT_MIN, scale); }
 
 // The positive scale of least squared error for codes −2 … 1, of 32 between the largest magnitude and a tenth of it. A negative one may have less
-// error, but outputs whose weights are clipped at different ends move apart, and the network loses more than it gains (WeightSigns.md).
+// error, but outputs whose weights are clipped at different ends move apart, and the network loses more than it gains (figures in ARCHITECTURE.md).
 static float two_bit_scale(const float *x, size_t count, float largest) {
   float best = usable(largest), scale = best;
   double least = squared_error(x, count, best);

@@ -124,10 +124,6 @@ import Testing
     }
 
     @Test func wrongWeights() throws {
-        let scheme = try QuantizationScheme.w4a8(groupSize: 32)
-        #expect(throws: NumericsError.notDivisible(what: "K of w4a8-g32 weights", value: 100, by: 32)) {
-            try QuantizedMatrix(Matrix(rows: 2, columns: 100), scheme: scheme)
-        }
         for value: Float in [.nan, .infinity, -.infinity] {
             var weight = Matrix(rows: 3, columns: 4)
             weight[2, 1] = value
