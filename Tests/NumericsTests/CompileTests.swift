@@ -125,8 +125,8 @@ private final class ScriptedTimer: RunTimer {
         #expect(result.choices.map(\.layer) == ["1", "3"] && result.choices.map(\.format) == [g32, .float32])
         #expect(result.network.layers[2] is HalfLinear && result.choices[0].figures.count == 2)
         #expect(result.choices[1].unsuited.map(\.format) == [nOfM])
-        guard case .invalidStructure = result.choices[1].unsuited[0].reason else {
-            Issue.record("expected invalidStructure, found \(result.choices[1].unsuited[0].reason)")
+        guard case .outOfRange = result.choices[1].unsuited[0].reason else {
+            Issue.record("expected outOfRange, found \(result.choices[1].unsuited[0].reason)")
             return
         }
     }
