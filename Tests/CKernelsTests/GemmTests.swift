@@ -87,7 +87,8 @@ import Testing
     /// The last group is shorter: by one input, by part of a step of 32, by some steps, and all but one input of it missing.
     @Test(arguments: Format.all) func groupsThatDoNotDivideTheInputs(format: Format) {
         for (group, counts) in [
-            (32, [1, 31, 33, 95, 100, 255, 257, 784, 1100, 4095, 4097]), (96, [95, 97, 100, 300, 4127]), (128, [1, 100, 129, 161, 225, 784, 1100, 4225]),
+            (32, [1, 31, 33, 95, 100, 255, 257, 784, 1100, 4095, 4097]), (96, [95, 97, 100, 300, 4127]),
+            (128, [1, 100, 129, 161, 225, 784, 1100, 4225]),
             (160, [33, 470, 4161]), (512, [100, 513, 641, 784, 1100]),
         ] {
             for inputs in counts {

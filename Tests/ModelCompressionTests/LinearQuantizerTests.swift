@@ -33,14 +33,16 @@ private func squaredDistance(_ a: Matrix, _ b: Matrix) -> Double {
         QuantizationConfiguration(format: .integer(.w8a8), activations: .static, calibration: .entropy, correctsBias: true),
         QuantizationConfiguration(format: .integer(.w4a8), activations: .staticSymmetric, rounding: .gptq),
         QuantizationConfiguration(format: .threeBits(.w4a8), activations: .none, rounding: .gptq, weights: .asymmetric, correctsBias: true),
-        QuantizationConfiguration(format: .integer(.w2a8), activations: .none, rounding: .searchedScale), QuantizationConfiguration(format: .half(.bf16)),
+        QuantizationConfiguration(format: .integer(.w2a8), activations: .none, rounding: .searchedScale),
+        QuantizationConfiguration(format: .half(.bf16)),
         QuantizationConfiguration(format: .float32),
     ]
 
     /// The layer that a network of one layer is deployed as: the same kind, weights, bias and outputs.
     @Test(arguments: configurations) func equalsTheDeploymentOfANetwork(configuration: QuantizationConfiguration) throws {
-        let linear = try layer(), data = try LabelledData(
-            inputs: inputs(600), labels: (0..<600).map { $0 % n }, classes: n, shape: SampleShape(k))
+        let linear = try layer(),
+            data = try LabelledData(
+                inputs: inputs(600), labels: (0..<600).map { $0 % n }, classes: n, shape: SampleShape(k))
         let network = try TrainableNetwork.mlp([k, n])
         network.weightedLayers[0].weight.value.assign(Tensor(linear.weight))
         network.weightedLayers[0].bias!.value.pointer.update(from: linear.bias!, count: n)
@@ -60,8 +62,9 @@ private func squaredDistance(_ a: Matrix, _ b: Matrix) -> Double {
 
     /// Statistics by their definition in float64, and in several batches what they are in one.
     @Test func statisticsFollowTheirDefinitions() throws {
-        let x = inputs(90), configuration = QuantizationConfiguration(
-            format: .integer(.w8a8), activations: .static, calibration: .meanSquaredError, rounding: .gptq, correctsBias: true)
+        let x = inputs(90),
+            configuration = QuantizationConfiguration(
+                format: .integer(.w8a8), activations: .static, calibration: .meanSquaredError, rounding: .gptq, correctsBias: true)
         var one = LayerStatistics(inputs: k, for: configuration), many = LayerStatistics(inputs: k, for: configuration)
         try one.add(x)
         for row in stride(from: 0, to: 90, by: 9) { try many.add(Matrix(rows: 9, columns: k) { x[row + $0, $1] }) }
@@ -132,7 +135,9 @@ private func squaredDistance(_ a: Matrix, _ b: Matrix) -> Double {
 
 /// Where the mask is 0 the weight is exactly 0: in every format, by every rounding, for every kind of mask.
 @Suite struct PrunedWeightsStayZeroTests {
-    static let formats = ["f16", "bf16", "w8a8", "w8a7", "w8a8-tensor", "w8a8-g32", "w4a8", "w4a8-g32", "w3a8", "w3a8-tensor", "w2a8", "w2a8-g64", "ternary"]
+    static let formats = [
+        "f16", "bf16", "w8a8", "w8a7", "w8a8-tensor", "w8a8-g32", "w4a8", "w4a8-g32", "w3a8", "w3a8-tensor", "w2a8", "w2a8-g64", "ternary",
+    ]
     private let n = 12, k = 112
 
     private func masks() throws -> [(name: String, mask: WeightMask)] {
@@ -151,7 +156,8 @@ private func squaredDistance(_ a: Matrix, _ b: Matrix) -> Double {
         let format = try WeightFormat(named: name)
         guard format.scheme != nil || rounding == .nearest, rounding != .searchedScale || format.scheme!.group == 0 else { return }
         var generator = SeededGenerator(seed: 34)
-        let linear = try Linear(weight: Matrix(rows: n, columns: k) { _, _ in Float(generator.gaussian()) + 0.3 }, bias: Array(repeating: 1, count: n))
+        let linear = try Linear(
+            weight: Matrix(rows: n, columns: k) { _, _ in Float(generator.gaussian()) + 0.3 }, bias: Array(repeating: 1, count: n))
         var last: Float = 0
         let x = Matrix(rows: 300, columns: k) { _, _ in
             last = 0.9 * last + Float(generator.gaussian())
@@ -206,7 +212,8 @@ private func squaredDistance(_ a: Matrix, _ b: Matrix) -> Double {
         try network.prepareQuantizationAwareTraining(QuantizationConfiguration(format: WeightFormat(named: name)))
         _ = try Trainer(network, data: train, configuration: TrainerConfiguration(epochs: 2, batchSize: 20, learningRate: 1e-2)).run()
         for layer in network.weightedLayers {
-            let product = try #require(layer.product as? QuantizedTrainingProduct), (rows, columns) = (layer.weight.value.rows, layer.weight.value.columns)
+            let product = try #require(layer.product as? QuantizedTrainingProduct),
+                (rows, columns) = (layer.weight.value.rows, layer.weight.value.columns)
             let deployed = try product.deployed(layer, Linear(weight: layer.weight.value.matrix))
             for row in 0..<rows {
                 let codes = deployed.weight.codes(row: row)
@@ -218,9 +225,10 @@ private func squaredDistance(_ a: Matrix, _ b: Matrix) -> Double {
     /// With the same words by every door; a mask that prunes nothing is none.
     @Test(arguments: ["w1a8", "w1a1", "w1a8-g32"]) func binaryWeightsAreRefused(name: String) throws {
         let configuration = QuantizationConfiguration(format: try WeightFormat(named: name)), network = try TrainableNetwork.mlp([64, 10])
-        let layer = network.weightedLayers[0], error = CompressionError.outOfRange(
-            what: "format of layer \(layer.name), which has pruned weights", allowed: "one with a code for 0, which signs have not",
-            found: "\(configuration.format)")
+        let layer = network.weightedLayers[0],
+            error = CompressionError.outOfRange(
+                what: "format of layer \(layer.name), which has pruned weights", allowed: "one with a code for 0, which signs have not",
+                found: "\(configuration.format)")
         layer.weight.mask = (0..<640).map { $0 % 3 == 0 ? 0 : 1 }
         let linear = try Linear(weight: layer.weight.value.matrix), mask = try WeightMask(rows: 10, columns: 64, keeps: (0..<640).map { $0 % 3 != 0 })
         #expect(throws: error) { try LinearQuantizer(configuration).quantize(linear, mask: mask, name: layer.name) }

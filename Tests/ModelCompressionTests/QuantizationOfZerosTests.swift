@@ -4,7 +4,9 @@ import Testing
 
 /// Weights and inputs of which nothing is known yet, and those that are too large: groups, outputs and layers of zeros, infinity.
 @Suite struct QuantizationOfZerosTests {
-    private static let formats = ["w8a8", "w8a8-g32", "w4a8", "w4a8-g32", "w4a8-tensor", "w3a8", "w2a8", "w2a8-g32", "ternary", "ternary-g32", "w1a8", "w1a8-g32"]
+    private static let formats = [
+        "w8a8", "w8a8-g32", "w4a8", "w4a8-g32", "w4a8-tensor", "w3a8", "w2a8", "w2a8-g32", "ternary", "ternary-g32", "w1a8", "w1a8-g32",
+    ]
 
     /// A group of zeros changes nothing for its neighbours.
     @Test(arguments: ["w8a8-g32", "w4a8-g32", "w2a8-g32"], WeightSymmetry.allCases) func groups(name: String, symmetry: WeightSymmetry) throws {

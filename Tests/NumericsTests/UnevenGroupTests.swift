@@ -3,7 +3,9 @@ import Testing
 
 /// Groups that do not divide the inputs: the last one is shorter.
 @Suite struct UnevenGroupTests {
-    static let schemes = ["w8a8-g32", "w8a7-g64", "w4a8-g32", "w4a8-g96", "w4a8-g128", "w2a8-g32", "w2a8-g128", "ternary-g64", "w1a8-g32", "w1a8-g160"]
+    static let schemes = [
+        "w8a8-g32", "w8a7-g64", "w4a8-g32", "w4a8-g96", "w4a8-g128", "w2a8-g32", "w2a8-g128", "ternary-g64", "w1a8-g32", "w1a8-g160",
+    ]
 
     @Test(arguments: schemes, [1, 31, 33, 100, 257]) func packedCodesComeBack(name: String, columns: Int) throws {
         let scheme = try QuantizationScheme(named: name), size = { if case .group(let size) = scheme.granularity { size } else { 0 } }()

@@ -45,7 +45,9 @@ public struct Deployment: Sendable {
         let network = try prepared(network)
         try network.requireFiniteParameters()
         let statistics = try quantization.map { configuration throws(CompressionError) in
-            let layers = network.weightedLayers.filter { configuration.format(of: $0.name).scheme != nil && !($0.product is QuantizedTrainingProduct) }
+            let layers = network.weightedLayers.filter {
+                configuration.format(of: $0.name).scheme != nil && !($0.product is QuantizedTrainingProduct)
+            }
             return try network.statistics(of: layers, configuration, data: data, parallelism: parallelism)
         }
         let form = SparseForm(granularities: granularities, minimumSparsity: minimumSparsity, expectedRows: expectedRows)

@@ -37,7 +37,7 @@ public enum WeightSymmetry: String, Sendable, Hashable, Codable, CaseIterable {
 public enum WeightRounding: String, Sendable, Hashable, Codable, CaseIterable {
     /// To nearest, the largest magnitude onto the last code (with 3 bits and fewer the scale of least squared error).
     case nearest
-    /// To nearest, with the scale of least squared error for each output.
+    /// To nearest, with the scale of least squared error for each output (with 2 bits of all positive ones).
     case searchedScale
     /// One input after the other, what rounding loses going to those that follow (GPTQ; Frantar et al. 2023, arXiv:2210.17323), with searched
     /// scales. Needs data; formats with groups keep their scales of groups.

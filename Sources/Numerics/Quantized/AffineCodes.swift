@@ -99,7 +99,8 @@ public struct AffineCodes: Sendable {
             codes.withUnsafeBufferPointer { codes in
                 for (part, range) in Self.parts((rows, columns), granularity).enumerated() {
                     let start = range.lowerBound
-                    kernels.dequantize_f32_s8(codes.baseAddress! + start, range.count, scales[part], zeroPoints[part], destination.baseAddress! + start)
+                    kernels.dequantize_f32_s8(
+                        codes.baseAddress! + start, range.count, scales[part], zeroPoints[part], destination.baseAddress! + start)
                 }
             }
         }
