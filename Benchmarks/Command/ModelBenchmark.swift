@@ -76,8 +76,7 @@ final class ModelStudy {
     private static func variants(sparsity: [Double]) -> [Variant] {
         let quantized = [(8, 0), (4, 32), (2, 128)].map { bits, group in
             Variant(name: group == 0 ? "w8a8" : "w\(bits)a8-g\(group)") { linear in
-                // A group that does not divide K gives way to one scale per output.
-                let granularity: QuantizationScheme.Granularity = group > 0 && linear.inputs % group == 0 ? .group(group) : .channel
+                let granularity: QuantizationScheme.Granularity = group > 0 ? .group(group) : .channel
                 return try QuantizedLinear(linear, scheme: QuantizationScheme(bits: bits, granularity: granularity))
             }
         }

@@ -40,9 +40,6 @@ struct Scaling: ParsableCommand {
         try checkSparsity([sparsity])
         for shape in shapes { try shape.check() }
         let chosen = try formats.map(ScalingFormat.init(named:))
-        for shape in shapes {
-            for format in chosen { try format.check(columns: shape.k) }
-        }
         try shared.withReport { report in
             let table = Table([
                 ("shape", 16), ("format", 15), ("one thread", 10), ("\(threads) threads", 10), ("copies", 10), ("speed-up", 8), ("machine", 8),
@@ -99,11 +96,6 @@ private enum ScalingFormat {
         case .dense(let format): format.description
         case .sparse(let format): format.name
         }
-    }
-
-    /// Throws where weights with K columns cannot have this format.
-    func check(columns: Int) throws {
-        if case .dense(let format) = self { try format.check(columns: columns) }
     }
 
     func layer(_ linear: Linear, sparsity: Double, rows: Int) throws -> any LinearLayer {

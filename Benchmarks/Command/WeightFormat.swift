@@ -18,19 +18,6 @@ extension WeightFormat {
         if isSparse { throw unknown }
     }
 
-    /// Whether weights with K columns can have this format: groups must divide K.
-    func fits(columns: Int) -> Bool {
-        guard case .group(let size) = scheme?.granularity else { return true }
-        return columns % size == 0
-    }
-
-    /// Throws where weights with K columns cannot have this format.
-    func check(columns: Int) throws(NumericsError) {
-        if case .group(let size) = scheme?.granularity, columns % size != 0 {
-            throw .notDivisible(what: "K of \(self) weights", value: columns, by: size)
-        }
-    }
-
     /// The least seconds that `shape` can take on a machine with these peaks: operations over the peak of the instructions that the
     /// dense format needs, or bytes of weights over bandwidth, whichever is longer.
     func limitSeconds(_ shape: Shape, weightBytes: Int, peaks: Peaks) -> Double {

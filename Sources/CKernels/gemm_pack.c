@@ -33,7 +33,7 @@ static void pack_row(int bits, size_t inputs, size_t padded, size_t c, const int
 
 void ck_gemm_pack(int bits, size_t inputs, size_t outputs, size_t group, const int8_t *codes, const int8_t *multipliers, size_t panel_begin,
                   size_t panel_end, uint8_t *packed, int8_t *packed_multipliers, int32_t *sums) {
-  size_t padded = ck_round_up(inputs, ck_fold), groups = group == 0 ? 0 : inputs / group;
+  size_t padded = ck_round_up(inputs, ck_fold), groups = ck_gemm_groups(inputs, group);
   size_t segment = ck_gemm_segment(inputs, group, bits), segments = ck_gemm_segments(inputs, group, bits);
   size_t panel_bytes = padded * ck_panel / 8 * (size_t)bits, all = ck_round_up(outputs, ck_panel);
   for (size_t n = panel_begin * ck_panel; n < panel_end * ck_panel; n++) {
@@ -74,7 +74,7 @@ size_t ck_gemm_list_unsafe(size_t inputs, size_t outputs, const int8_t *codes, u
 
 void ck_gemm_unpack_row(int bits, const ck_gemm_weights *w, size_t n, int8_t *codes, int8_t *multipliers) {
   size_t padded = ck_round_up(w->inputs, ck_fold), panel = n / ck_panel, c = n % ck_panel;
-  size_t groups = w->group == 0 ? 0 : w->inputs / w->group;
+  size_t groups = ck_gemm_groups(w->inputs, w->group);
   const uint8_t *panel_codes = w->codes + panel * (padded * ck_panel / 8 * (size_t)bits);
   int mask = (1 << bits) - 1;
   for (size_t k = 0; k < w->inputs; k++)

@@ -1,4 +1,5 @@
 // Histograms of activations and what is read from them; rounding of weights.
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -69,31 +70,36 @@ double ck_histogram_divergence(const uint64_t *counts, size_t bins, size_t first
   return result;
 }
 
+// In units of the scale, so that squares of small and large weights neither vanish nor overflow.
 double ck_rounding_error_f32(const float *w, size_t count, float scale, int32_t zero_point, int32_t lowest, int32_t highest) {
   const float inverse = 1.0f / scale, low = (float)(lowest - zero_point), high = (float)(highest - zero_point);
   float error[8] = {0};
   for (size_t i = 0; i < count; i++) {
-    float v = w[i] * inverse;
+    float quotient = w[i] * inverse, v = quotient;
     v = v < low ? low : v;
     v = v > high ? high : v;
-    float rest = w[i] - scale * (float)ck_rint_even(v);
+    float rest = quotient - (float)ck_rint_even(v);
     error[i % 8] += rest * rest;
   }
   double sum = 0;
-  for (size_t i = 0; i < 8; i++) sum += error[i];
-  return sum;
+  for (size_t i = 0; i < 8; i++) sum += (double)error[i];
+  return sum * scale * scale;
 }
 
-float ck_search_scale_f32(const float *w, size_t count, int32_t lowest, int32_t highest) {
+// The inverse of a smaller scale is not finite.
+static float usable(float scale) { return fabsf(scale) >= FLT_MIN ? scale : copysignf(FLT_MIN, scale); }
+
+float ck_search_scale_f32(const float *w, size_t count, int32_t lowest, int32_t highest, int either_sign) {
   float extreme = 0;
   for (size_t i = 0; i < count; i++) extreme = fabsf(w[i]) > fabsf(extreme) ? w[i] : extreme;
-  float full = lowest == -highest ? fabsf(extreme) / (float)highest : extreme / (float)lowest;
-  if (!(fabsf(full) >= 0x1p-120f)) return 1.0f;
-  float best = full;
+  if (extreme == 0) return 0;
+  int is_symmetric = lowest == -highest;
+  // A positive scale may have to reach the extreme with the shorter side of the codes.
+  float full = is_symmetric || !either_sign ? fabsf(extreme) / (float)highest : extreme / (float)lowest, best = usable(full);
   double least = INFINITY;
   for (int step = 0; step < 200; step++) {
-    if (step % 2 == 1 && lowest == -highest) continue;
-    float scale = full * (1.0f - 0.008f * (float)(step / 2)) * (step % 2 == 1 ? -1.0f : 1.0f);
+    if (step % 2 == 1 && (is_symmetric || !either_sign)) continue;
+    float scale = usable(full * (1.0f - 0.008f * (float)(step / 2)) * (step % 2 == 1 ? -1.0f : 1.0f));
     double error = ck_rounding_error_f32(w, count, scale, 0, lowest, highest);
     if (error < least) {
       least = error;
@@ -108,15 +114,24 @@ CK_BODY ck_subtract_multiple_f32_body(float *restrict w, const float *restrict r
 }
 CK_CLONES(ck_subtract_multiple_f32, (float *restrict w, const float *restrict row, size_t count, float factor), (w, row, count, factor))
 
-void ck_gptq_row_f32(float *w, size_t count, const float *upper, const float *scales, const int8_t *zero_points, int32_t lowest, int32_t highest,
-                     int signs, int8_t *codes) {
+static int32_t rounded(float w, float scale, int32_t zero_point, ck_code_range range) {
+  if (range.signs) return w >= 0 ? 1 : -1;
+  const float low = (float)(range.lowest - zero_point), high = (float)(range.highest - zero_point);
+  float v = w * (1.0f / scale);
+  v = v > low ? v : low;
+  v = v < high ? v : high;
+  return ck_rint_even(v);
+}
+
+void ck_round_row_f32(const float *w, size_t count, const float *scales, const int8_t *zero_points, ck_code_range range, int8_t *codes) {
+  for (size_t k = 0; k < count; k++) codes[k] = (int8_t)(rounded(w[k], scales[k], zero_points[k], range) + zero_points[k]);
+}
+
+void ck_gptq_row_f32(float *w, size_t count, const float *upper, const float *scales, const int8_t *zero_points, const uint8_t *keeps,
+                     ck_code_range range, int8_t *codes) {
   for (size_t k = 0; k < count; k++) {
     const float *row = upper + k * count;
-    const float low = (float)(lowest - zero_points[k]), high = (float)(highest - zero_points[k]);
-    float v = w[k] * (1.0f / scales[k]);
-    v = v > low ? v : low;
-    v = v < high ? v : high;
-    int32_t code = signs ? (w[k] >= 0 ? 1 : -1) : ck_rint_even(v);
+    int32_t code = keeps != NULL && keeps[k] == 0 ? 0 : rounded(w[k], scales[k], zero_points[k], range);
     codes[k] = (int8_t)(code + zero_points[k]);
     ck_subtract_multiple_f32(w + k + 1, row + k + 1, count - k - 1, (w[k] - scales[k] * (float)code) / row[k]);
   }
@@ -124,6 +139,10 @@ void ck_gptq_row_f32(float *w, size_t count, const float *upper, const float *sc
 
 void ck_round_f32_f64(const double *x, size_t count, float *rounded) {
   for (size_t i = 0; i < count; i++) rounded[i] = (float)x[i];
+}
+
+void ck_add_scaled_f64_f32(const float *x, size_t count, double factor, double *sums) {
+  for (size_t i = 0; i < count; i++) sums[i] += factor * x[i];
 }
 
 void ck_difference_f64_f32(const float *a, const float *b, size_t count, double *differences) {

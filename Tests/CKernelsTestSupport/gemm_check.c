@@ -49,7 +49,7 @@ static uint8_t make_activation(ck_test_extremes extremes, uint64_t *state, int m
 
 static operands make_operands(const ck_test_gemm_case *c, ck_test_extremes extremes) {
   uint64_t state = c->seed | 1;
-  size_t m = c->rows, k = c->inputs, n = c->outputs, groups = c->group ? k / c->group : 0;
+  size_t m = c->rows, k = c->inputs, n = c->outputs, groups = c->group ? (k + c->group - 1) / c->group : 0;
   int highest = c->bits == 8 ? 127 : c->bits == 1 ? 1 : (1 << (c->bits - 1)) - 1, most = c->is_u7 ? 127 : 255;
   int lowest = c->bits == 8 || c->bits == 1 ? -highest : -highest - 1;
   operands o = {allocate(n * k), allocate(n * groups), allocate(m * k), allocate(4 * m), allocate(4 * m), allocate(4 * n), allocate(4 * n)};
@@ -91,7 +91,7 @@ static reference exact_sum(const ck_test_gemm_case *c, const operands *o, size_t
     int64_t sum = 0;
     for (size_t k = first; k < c->inputs && k < first + segment; k++) {
       int32_t product = (o->x[m * c->inputs + k] - o->zeros[m]) * o->codes[n * c->inputs + k];
-      sum += c->group ? (int64_t)product * o->multipliers[n * (c->inputs / c->group) + k / c->group] : product;
+      sum += c->group ? (int64_t)product * o->multipliers[n * ((c->inputs + c->group - 1) / c->group) + k / c->group] : product;
     }
     result.sum += sum;
     result.total = first == 0 ? (float)sum : result.total + (float)sum;
@@ -186,7 +186,7 @@ static int outputs_agree(const ck_kernels *kernels, const ck_test_gemm_case *c, 
 }
 
 static int unpacks(const ck_test_gemm_case *c, const operands *o, const ck_gemm_weights *w) {
-  size_t k = c->inputs, groups = c->group ? k / c->group : 0;
+  size_t k = c->inputs, groups = c->group ? (k + c->group - 1) / c->group : 0;
   int8_t *codes = allocate(k), *multipliers = allocate(groups);
   int agrees = 1;
   for (size_t n = 0; n < c->outputs; n++) {

@@ -84,6 +84,21 @@ import Testing
         }
     }
 
+    /// The last group is shorter: by one input, by part of a step of 32, by some steps, and all but one input of it missing.
+    @Test(arguments: Format.all) func groupsThatDoNotDivideTheInputs(format: Format) {
+        for (group, counts) in [
+            (32, [1, 31, 33, 95, 100, 255, 257, 784, 1100, 4095, 4097]), (96, [95, 97, 100, 300, 4127]),
+            (128, [1, 100, 129, 161, 225, 784, 1100, 4225]),
+            (160, [33, 470, 4161]), (512, [100, 513, 641, 784, 1100]),
+        ] {
+            for inputs in counts {
+                for extremes in Self.everyExtreme {
+                    for rows in [1, 2, 4, 6, 11] { check(format, rows: rows, inputs: inputs, outputs: 18, group: group, extremes) }
+                }
+            }
+        }
+    }
+
     /// block[t][r][i] = codes[r, 4·t + i], zeros for missing rows; codes beyond the padded inputs of a row are not read.
     @Test(arguments: InstructionSet.available) func interleaving(set: InstructionSet) {
         for (rows, padded, stride) in [(1, 32, 32), (8, 32, 33), (5, 64, 64), (7, 96, 131), (8, 160, 160)] {

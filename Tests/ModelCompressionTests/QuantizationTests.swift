@@ -163,13 +163,13 @@ import Testing
             }
         }
         for format in [WeightFormat.integer(.w4a8), .threeBits(.w4a8), .integer(.w2a8), .integer(.w1a8)] {
-            let gptq = try WeightQuantizer.quantize(weight, layer: "fc", format: format, rounding: .gptq, hessian: hessian)
-            let nearest = try WeightQuantizer.quantize(weight, layer: "fc", format: format, rounding: .searchedScale)
+            let gptq = try WeightQuantizer(format: format, rounding: .gptq).quantize(weight.matrix, hessian: hessian)
+            let nearest = try WeightQuantizer(format: format, rounding: .searchedScale).quantize(weight.matrix)
             #expect(error(gptq.dequantized()) < 0.8 * error(nearest.dequantized()), "\(format)")
-            #expect(format.codes.contains(Int32(gptq.codes(row: 0).min()!)) && format.codes.contains(Int32(gptq.codes(row: 0).max()!)))
+            #expect(gptq.codes.allSatisfy { format.codes.contains(Int32($0)) })
         }
-        let codes = try WeightQuantizer.quantize(weight, layer: "fc", format: .integer(.w4a8), rounding: .gptq, hessian: hessian)
-        #expect(naiveGPTQ(weight, hessian, k, n) == (0..<n).flatMap { codes.codes(row: $0) })
+        let gptq = try WeightQuantizer(format: .integer(.w4a8), rounding: .gptq).quantize(weight.matrix, hessian: hessian)
+        #expect(naiveGPTQ(weight, hessian, k, n) == gptq.codes)
     }
 
     // W − column by column: quantize, then the best change of the columns that follow, from the Gauss–Jordan inverse of their Hessian.
@@ -177,7 +177,7 @@ import Testing
         let mean = (0..<k).reduce(0) { $0 + hessian[$1 * k + $1] } / Double(k)
         var codes: [Int8] = []
         for row in 0..<n {
-            let scale = WeightQuantizer.searchedScale(weight.pointer + row * k, count: k, .integer(.w4a8))
+            let scale = WeightQuantizer.searchedScale(weight.pointer + row * k, count: k, .integer(.w4a8), eitherSign: true)
             var w = (0..<k).map { Double(weight.pointer[row * k + $0]) }
             for column in 0..<k {
                 let rest = Array(column..<k)
@@ -306,10 +306,12 @@ import Testing
                 let sign: Float = row == 3 ? -1 : 1, shift: Float = row == 6 ? 2 : -0.25
                 return column == 5 ? 0 : sign * Float(abs(generator.gaussian())) + shift + 0.5 * Float(column / 32)
             })
-        let (matrix, zeroPoints) = try AsymmetricQuantizer.quantize(weight, layer: "fc", format: format, rounding: .nearest)
-        let layer = try WeightOnlyLinear(weight: matrix, zeroPoints: zeroPoints), dense = layer.denseWeight(), parts = matrix.unpacked()
-        let groups = max(1, parts.multipliers.count / n)
-        #expect(zeroPoints.count == n * groups)
+        func quantized(_ rounding: WeightRounding, _ symmetry: WeightSymmetry) throws -> QuantizedWeights {
+            try WeightQuantizer(format: format, rounding: rounding, symmetry: symmetry).quantize(weight.matrix)
+        }
+        let parts = try quantized(.nearest, .asymmetric), groups = parts.groups
+        let layer = try WeightOnlyLinear(weight: parts.packed(), zeroPoints: parts.zeroPoints), dense = layer.denseWeight()
+        #expect(parts.zeroPoints.count == n * groups && dense == parts.dequantized())
         #expect(parts.codes.allSatisfy { format.codes.contains(Int32($0)) })
         for row in 0..<n {
             for column in 0..<k {
@@ -326,12 +328,11 @@ import Testing
                 return sum + rest * rest
             }
         }
-        let symmetric = try WeightQuantizer.quantize(weight, layer: "fc", format: format, rounding: .nearest).dequantized()
-        let searched = try AsymmetricQuantizer.quantize(weight, layer: "fc", format: format, rounding: .searchedScale)
+        let symmetric = try quantized(.nearest, .symmetric).dequantized()
         #expect(
             squaredError(dense) < (format.scheme!.bits > 2 ? 0.6 : 0.9) * squaredError(symmetric), "\(squaredError(dense)) \(squaredError(symmetric))"
         )
-        let searchedError = squaredError(try WeightOnlyLinear(weight: searched.0, zeroPoints: searched.1).denseWeight())
+        let searchedError = squaredError(try quantized(.searchedScale, .asymmetric).dequantized())
         #expect(searchedError <= 1.001 * squaredError(dense))
     }
 

@@ -40,7 +40,6 @@ import Testing
     @Test func wrongInput() throws {
         let matrix = Matrix(rows: 2, columns: 10)
         #expect(throws: NumericsError.outOfRange(what: "bits of a code", allowed: "8, 4 or 2", found: "3")) { try AffineCodes(matrix, bits: 3) }
-        #expect(throws: NumericsError.notDivisible(what: "columns", value: 10, by: 4)) { try AffineCodes(matrix, bits: 8, granularity: .group(4)) }
         #expect(throws: NumericsError.self) { try AffineCodes(matrix, bits: 8, granularity: .group(0)) }
         var broken = matrix
         broken[1, 3] = .nan

@@ -64,18 +64,20 @@ import Testing
         }
     }
 
-    @Test func twoBitScalesClipForLessError() throws {
-        var generator = SeededGenerator(seed: 7)
-        let weight = generator.matrix(8, 256)
-        let back = try QuantizedMatrix(weight, scheme: .w2a8).dequantized()
-        func squaredError(_ row: Int, _ value: (Int) -> Float) -> Float {
-            (0..<256).reduce(0) { $0 + (weight[row, $1] - value($1)) * (weight[row, $1] - value($1)) }
-        }
-        for n in 0..<8 {
-            let extreme = (0..<256).map { weight[n, $0] }.max { abs($0) < abs($1) }!
-            let plain = extreme / -2
-            let plainError = squaredError(n) { k in plain * min(max((weight[n, k] / plain).rounded(.toNearestOrEven), -2), 1) }
-            #expect(squaredError(n) { back[n, $0] } < plainError)
+    /// The least squared error of all positive scales, by trying 500 of them; the extremes are clipped.
+    @Test func twoBitScalesHaveTheLeastErrorOfPositiveOnes() throws {
+        var generator = SeededGenerator()
+        let weight = generator.matrix(8, 256), scales = try QuantizedMatrix(weight, scheme: .w2a8).unpacked().scales
+        for row in 0..<8 {
+            func squaredError(_ scale: Float) -> Float {
+                (0..<256).reduce(0) { sum, column in
+                    let rest = weight[row, column] - scale * min(max((weight[row, column] / scale).rounded(.toNearestOrEven), -2), 1)
+                    return sum + rest * rest
+                }
+            }
+            let extreme = (0..<256).map { abs(weight[row, $0]) }.max()!, found = squaredError(scales[row])
+            let least = (50...500).map { squaredError(extreme * Float($0) / 500) }.min()!
+            #expect(scales[row] > 0 && found <= 1.02 * least && found < squaredError(extreme / 2), "row \(row), seed \(generator.seed)")
         }
     }
 
@@ -124,10 +126,6 @@ import Testing
     }
 
     @Test func wrongWeights() throws {
-        let scheme = try QuantizationScheme.w4a8(groupSize: 32)
-        #expect(throws: NumericsError.notDivisible(what: "K of w4a8-g32 weights", value: 100, by: 32)) {
-            try QuantizedMatrix(Matrix(rows: 2, columns: 100), scheme: scheme)
-        }
         for value: Float in [.nan, .infinity, -.infinity] {
             var weight = Matrix(rows: 3, columns: 4)
             weight[2, 1] = value

@@ -224,7 +224,7 @@ CK_INLINE void add_byte_block(int R, const ck_gemm_weights *w, size_t panel, siz
     byte_tile(R, codes, folds, s, sums);
     return;
   }
-  const int8_t *multipliers = w->multipliers + (panel * (w->inputs / w->group) + first_fold / group_folds) * ck_panel;
+  const int8_t *multipliers = w->multipliers + (panel * ck_gemm_groups(w->inputs, w->group) + first_fold / group_folds) * ck_panel;
   if (group_folds == 1) byte_tile_grouped(R, codes, folds, multipliers, 1, 0, s, sums);  // loops over one fold disappear
   else byte_tile_grouped(R, codes, folds, multipliers, group_folds, first_fold % group_folds, s, sums);
 }

@@ -230,7 +230,7 @@ static void expand_multipliers(const ck_gemm_weights *w, size_t panel, size_t fi
     __m256i pairs[2] = {_mm256_set1_epi16(1), _mm256_set1_epi16(1)};
     if (w->group != 0) {
       size_t group = (first_fold + fold) * ck_fold / w->group;
-      ck_expand_multipliers(w->multipliers + (panel * (w->inputs / w->group) + group) * ck_panel, pairs);
+      ck_expand_multipliers(w->multipliers + (panel * ck_gemm_groups(w->inputs, w->group) + group) * ck_panel, pairs);
     }
     ck_store(s->multipliers[fold][0], pairs[0]);
     ck_store(s->multipliers[fold][1], pairs[1]);

@@ -200,9 +200,11 @@ CK_INLINE void add_folded(int R, int bits, size_t rows, const stretch *p, worksp
                 wide, s->sums);
   }
   if (wide == p->folds) return;
-  // What is left of fewer than 4 folds exists only without groups, or when all folds are left.
+  // What is left of fewer than 4 folds lies within one group, or all folds are left.
+  size_t passed = p->fold_in_group + wide, groups = p->multipliers == NULL ? 0 : passed / p->folds_per_group;
   rows_folded(R, bits, 1, p->codes + wide * (size_t)(ck_fold * ck_panel / 8 * bits), x + wide * ck_fold, p->padded_inputs, corrections + wide,
-              correction_stride, p->multipliers, p->folds_per_group, p->fold_in_group, p->folds - wide, s->sums);
+              correction_stride, p->multipliers == NULL ? NULL : p->multipliers + groups * ck_panel, p->folds_per_group,
+              p->multipliers == NULL ? 0 : passed - groups * p->folds_per_group, p->folds - wide, s->sums);
 }
 
 CK_INLINE void add_stretch(int bits, size_t rows, const stretch *p, workspace *s) {
@@ -244,7 +246,7 @@ CK_INLINE void gemm_rows(int bits, const ck_gemm_weights *w, const ck_gemm_activ
       for (size_t fold = begin; fold < end; fold += block) {
         size_t group = w->group == 0 ? 0 : fold / folds_per_group;
         stretch p = {w->codes + (panel * folds + fold) * fold_bytes,
-                     w->group == 0 ? NULL : w->multipliers + (panel * (w->inputs / w->group) + group) * ck_panel,
+                     w->group == 0 ? NULL : w->multipliers + (panel * ck_gemm_groups(w->inputs, w->group) + group) * ck_panel,
                      folds_per_group, w->group == 0 ? 0 : fold % folds_per_group, fold, end - fold < block ? end - fold : block, padded};
         add_stretch(bits, rows, &p, s);
       }

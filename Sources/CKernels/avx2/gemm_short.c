@@ -77,7 +77,8 @@ static void short_panel(const ck_gemm_weights *w, size_t panel, size_t rows, wor
   for (size_t row = 0; row < rows; row += tile_rows) {
     if (w->group == 0) short_tile(0, s, row, codes, folds, NULL, 1, weight_sums, s->sums + row);
     else
-      short_tile(1, s, row, codes, folds, w->multipliers + panel * (w->inputs / w->group) * ck_panel, w->group / ck_fold, weight_sums, s->sums + row);
+      short_tile(1, s, row, codes, folds, w->multipliers + panel * ck_gemm_groups(w->inputs, w->group) * ck_panel, w->group / ck_fold, weight_sums,
+                 s->sums + row);
   }
 }
 

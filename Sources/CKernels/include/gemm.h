@@ -34,9 +34,9 @@ enum {
 // Packed integer weights. Pointers are 64-byte aligned and owned by the caller.
 typedef struct ck_gemm_weights {
   size_t inputs, outputs;                 // K, N; 1 ≤ K ≤ ck_gemm_max_inputs
-  size_t group;                           // inputs per multiplier: a multiple of 32 that divides K; 0: no multipliers
+  size_t group;                           // inputs per multiplier, a multiple of 32, the last group may have fewer; 0: no multipliers
   const uint8_t *_Nonnull codes;          // [N/16][K/32 · 32 · 16 · bits / 8]
-  const int8_t *_Nullable multipliers;    // [N/16][K/group][16], null when group is 0
+  const int8_t *_Nullable multipliers;    // [N/16][groups][16], null when group is 0
   const int32_t *_Nonnull sums;           // [segments][N/16 · 16]: Σ multiplier · code over each segment of K
   const float *_Nonnull scales;           // [N/16 · 16]
   // 8 bits with activations 0…255 only, else null: the units in which an output has an unsafe pair (below).
@@ -61,6 +61,8 @@ static inline size_t ck_gemm_segments(size_t inputs, size_t group, int bits) {
   size_t segment = ck_gemm_segment(inputs, group, bits);
   return (inputs + segment - 1) / segment;
 }
+// Groups of an output: K / group, rounded up.
+static inline size_t ck_gemm_groups(size_t inputs, size_t group) { return group == 0 ? 0 : (inputs + group - 1) / group; }
 // Sizes in bytes or elements of the arrays of ck_gemm_weights.
 static inline size_t ck_gemm_unsafe_start_count(size_t inputs, size_t outputs) {
   return ck_round_up(outputs, ck_panel) * ((inputs + ck_gemm_block - 1) / ck_gemm_block) + 1;
@@ -69,22 +71,24 @@ static inline size_t ck_gemm_code_bytes(size_t inputs, size_t outputs, int bits)
   return ck_round_up(outputs, ck_panel) * ck_round_up(inputs, ck_fold) / 8 * (size_t)bits;
 }
 static inline size_t ck_gemm_multiplier_count(size_t inputs, size_t outputs, size_t group) {
-  return group == 0 ? 0 : ck_round_up(outputs, ck_panel) * (inputs / group);
+  return ck_round_up(outputs, ck_panel) * ck_gemm_groups(inputs, group);
 }
 
-// Packs row-major codes[N, K] (|multiplier| ≤ 127, codes within the range of `bits`) and multipliers[N, K/group] (null when
+// Packs row-major codes[N, K] (|multiplier| ≤ 127, codes within the range of `bits`) and multipliers[N, groups] (null when
 // group is 0) for outputs 16·panel_begin ..< 16·panel_end, and fills the sums.
 void ck_gemm_pack(int bits, size_t inputs, size_t outputs, size_t group, const int8_t *_Nonnull codes,
                   const int8_t *_Nullable multipliers, size_t panel_begin, size_t panel_end, uint8_t *_Nonnull packed,
                   int8_t *_Nullable packed_multipliers, int32_t *_Nonnull sums);
-// The inverse: codes of output `n` (K bytes) and its multipliers (K/group).
+// The inverse: codes of output `n` (K bytes) and its multipliers (one for each group).
 void ck_gemm_unpack_row(int bits, const ck_gemm_weights *_Nonnull weights, size_t n, int8_t *_Nonnull codes,
                         int8_t *_Nullable multipliers);
 
 // From float weights to codes, for one output of K finite weights. Without groups: scale = ck_gemm_channel_scale, then
-// ck_gemm_codes with group 0. With groups: ck_gemm_group_scale (fills K/group wanted scales, returns the output's scale), then
+// ck_gemm_codes with group 0. With groups: ck_gemm_group_scale (fills the wanted scales of groups, returns the output's scale), then
 // ck_gemm_multipliers, then ck_gemm_codes. code = clamp(rint(w / (scale · multiplier))); the largest magnitude of a group maps to
-// the end of the range, for 2 bits the scale of least squared error among 16 clipped ones is taken. A scale may be negative.
+// the end of the range, for 2 bits the positive scale of least squared error among 32 is taken. A scale of 4 bits may be negative. The wanted scale
+// of a group of zeros is 0, so that it has no say in the scale of its output. Weights times 2ᵏ have scales times 2ᵏ and the same codes, as long as
+// those scales are normal numbers; smaller ones become the smallest of these.
 // Instead of 2 bits, ck_ternary asks for codes −1…1 with the scale of least squared error. With 1 bit, code = 1 where w ≥ 0, else −1,
 // and scale = mean |w|, which has the least squared error (Rastegari 2016). `scratch` is for ck_ternary, else null: 2 · count
 // elements, where groups are given 2 · group.

@@ -31,7 +31,7 @@ static int32_t weight(int bits, const ck_gemm_weights *w, size_t padded, size_t 
 static int32_t multiplier(const ck_gemm_weights *w, size_t n, size_t k) {
   if (w->group == 0) return 1;
   size_t c = n % ck_panel, place = c / 4 == 1 ? c + 4 : c / 4 == 2 ? c - 4 : c;
-  return w->multipliers[(n / ck_panel * (w->inputs / w->group) + k / w->group) * ck_panel + place];
+  return w->multipliers[(n / ck_panel * ck_gemm_groups(w->inputs, w->group) + k / w->group) * ck_panel + place];
 }
 
 static float finish(const ck_gemm_output *y, size_t n, float value) {

@@ -43,22 +43,34 @@ double ck_histogram_divergence(const uint64_t *_Nonnull counts, size_t bins, siz
 
 // Σ (w − scale · (code − zero))², code = clamp(rint(w / scale) + zero, lowest, highest).
 double ck_rounding_error_f32(const float *_Nonnull w, size_t count, float scale, int32_t zero_point, int32_t lowest, int32_t highest);
-// The scale of least squared error among 100 that map from all to 1/5 of the largest magnitude onto −lowest or highest; it may be negative
-// where the range of codes is not symmetric. 1 for zeros.
-float ck_search_scale_f32(const float *_Nonnull w, size_t count, int32_t lowest, int32_t highest);
+// The scale of least squared error among 100 that map from all to 1/5 of the largest magnitude onto highest or, with `either_sign`, onto lowest,
+// where scales may be negative unless the range of codes is symmetric. 0 for zeros; else at least FLT_MIN in magnitude.
+float ck_search_scale_f32(const float *_Nonnull w, size_t count, int32_t lowest, int32_t highest, int either_sign);
 // sums[c] += Σ over rows of x[r, c], in float64.
 void ck_add_column_sums_f64(const float *_Nonnull x, size_t rows, size_t columns, double *_Nonnull sums);
 
+// sums[i] += factor · x[i], in float64.
+void ck_add_scaled_f64_f32(const float *_Nonnull x, size_t count, double factor, double *_Nonnull sums);
 // rounded[i] = x[i]; differences[i] = a[i] − b[i]; corrections[r] = Σ_c (w[r, c] − q[r, c]) · means[c].
 void ck_round_f32_f64(const double *_Nonnull x, size_t count, float *_Nonnull rounded);
 void ck_difference_f64_f32(const float *_Nonnull a, const float *_Nonnull b, size_t count, double *_Nonnull differences);
 void ck_mean_differences_f32(const float *_Nonnull w, const float *_Nonnull q, size_t rows, size_t columns, const double *_Nonnull means,
                              float *_Nonnull corrections);
 
+// The codes of a row: lowest…highest, or where `signs` is not 0 −1 and 1.
+typedef struct ck_code_range {
+  int32_t lowest, highest;
+  int signs;
+} ck_code_range;
+
+// codes[k] = clamp(rint(w[k] · (1 / scales[k])) + zero_points[k]), or the sign of w[k].
+void ck_round_row_f32(const float *_Nonnull w, size_t count, const float *_Nonnull scales, const int8_t *_Nonnull zero_points,
+                      ck_code_range range, int8_t *_Nonnull codes);
 // GPTQ (Frantar et al. 2023, arXiv:2210.17323) on one output: rounds w[0], adds what that loses to the weights that follow, and so on.
 // upper[count, count] is the upper Cholesky factor of the inverse Hessian, scales and zero_points[count] those of the weights; w is
-// destroyed. Codes lie in lowest…highest; where `signs` is not 0 they are −1 and 1.
+// destroyed. Where `keeps` is given and 0 the weight is pruned: it gets the code of zero and passes on what it received (as in SparseGPT;
+// Frantar and Alistarh 2023, arXiv:2301.00774).
 void ck_gptq_row_f32(float *_Nonnull w, size_t count, const float *_Nonnull upper, const float *_Nonnull scales,
-                     const int8_t *_Nonnull zero_points, int32_t lowest, int32_t highest, int signs, int8_t *_Nonnull codes);
+                     const int8_t *_Nonnull zero_points, const uint8_t *_Nullable keeps, ck_code_range range, int8_t *_Nonnull codes);
 
 #endif

@@ -1,5 +1,3 @@
-internal import CBLAS
-internal import CTraining
 public import CompactNumerics
 
 /// From a trained network to the one that an app runs: THE place where the form of each layer is chosen.
@@ -45,17 +43,17 @@ public struct Deployment: Sendable {
     public func deploy(_ network: TrainableNetwork, data: LabelledData? = nil) throws(CompressionError) -> Sequential {
         try validate(for: network)
         let network = try prepared(network)
-        for parameter in network.parameters {
-            let at = ck_first_not_finite_f32(parameter.value.pointer, parameter.value.count), columns = parameter.value.columns
-            if at < parameter.value.count { throw .notFinite(what: parameter.name, row: at / columns, column: at % columns) }
-        }
+        try network.requireFiniteParameters()
         let statistics = try quantization.map { configuration throws(CompressionError) in
-            try InputStatistics(network, configuration, data, parallelism)
+            let layers = network.weightedLayers.filter {
+                configuration.format(of: $0.name).scheme != nil && !($0.product is QuantizedTrainingProduct)
+            }
+            return try network.statistics(of: layers, configuration, data: data, parallelism: parallelism)
         }
         let form = SparseForm(granularities: granularities, minimumSparsity: minimumSparsity, expectedRows: expectedRows)
         return try CompressionError.wrapping {
             try network.deployed { layer, linear in
-                try form.layer(dense(layer, linear, statistics), mask: layer.weight.weightMask())
+                try form.layer(dense(layer, linear, statistics ?? []), mask: layer.weight.weightMask())
             }
         }
     }
@@ -70,46 +68,11 @@ public struct Deployment: Sendable {
     }
 
     /// A layer in its format, with all its weights, pruned ones as zeros.
-    private func dense(_ layer: any WeightedLayer, _ linear: Linear, _ statistics: InputStatistics?) throws -> any LinearLayer {
+    private func dense(_ layer: any WeightedLayer, _ linear: Linear, _ statistics: [LayerStatistics]) throws -> any LinearLayer {
         if let trained = layer.product as? QuantizedTrainingProduct { return try trained.deployed(layer, linear) }
-        guard let quantization, let statistics else { return linear }
-        switch quantization.format(of: layer.name) {
-        case .float32, .sparse, .nOfM: return linear
-        case .half(let format): return try HalfLinear(linear, format: format)
-        case .integer, .threeBits: return try Self.integerLayer(layer, linear, quantization, statistics)
-        }
-    }
-
-    private static func integerLayer(
-        _ layer: any WeightedLayer, _ linear: Linear, _ configuration: QuantizationConfiguration, _ statistics: InputStatistics
-    ) throws -> any LinearLayer {
-        let format = configuration.format(of: layer.name)
-        let hessian = statistics.hessians[layer.name], means = statistics.means[layer.name]
-        if configuration.weights == .asymmetric {
-            let (weight, zeroPoints) = try AsymmetricQuantizer.quantize(
-                layer.weight.value, layer: layer.name, format: format, rounding: configuration.rounding, hessian: hessian)
-            let rounded = try WeightOnlyLinear(weight: weight, zeroPoints: zeroPoints, bias: linear.bias, activation: linear.activation)
-            let bias = correctedBias(linear.bias, layer.weight.value, rounded.denseWeight(), means)
-            return try WeightOnlyLinear(weight: weight, zeroPoints: zeroPoints, bias: bias, activation: linear.activation)
-        }
-        let weight = try WeightQuantizer.quantize(
-            layer.weight.value, layer: layer.name, format: format, rounding: configuration.rounding, hessian: hessian)
-        let bias = correctedBias(linear.bias, layer.weight.value, weight.dequantized(), means)
-        if configuration.activations == .none {
-            return try WeightOnlyLinear(weight: weight, bias: bias, activation: linear.activation)
-        }
-        return try QuantizedLinear(
-            weight: weight, bias: bias, activation: linear.activation, inputQuantization: statistics.inputs[layer.name] ?? .dynamic)
-    }
-
-    /// With what rounding takes from the mean output; `means` of the inputs, nil where the bias is to stay.
-    private static func correctedBias(_ bias: [Float]?, _ weight: Tensor, _ rounded: Matrix, _ means: [Double]?) -> [Float]? {
-        guard let means else { return bias }
-        var corrections = [Float](repeating: 0, count: weight.rows)
-        rounded.withUnsafeBufferPointer {
-            ck_mean_differences_f32(weight.pointer, $0.baseAddress!, weight.rows, weight.columns, means, &corrections)
-        }
-        return zip(bias ?? Array(repeating: 0, count: weight.rows), corrections).map(+)
+        guard let quantization else { return linear }
+        return try LinearQuantizer(quantization).quantize(
+            linear, mask: layer.weight.weightMask(), statistics: statistics.first { $0.layer == layer.name }, name: layer.name)
     }
 }
 

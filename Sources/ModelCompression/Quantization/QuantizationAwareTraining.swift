@@ -8,7 +8,7 @@ extension TrainableNetwork {
     /// fold it before (`foldingBatchNormalization`) where it shall go.
     ///
     /// - Throws: the errors of `QuantizationConfiguration.validate(for:)` and `QuantizedTrainingProduct.init`; `CompressionError.outOfRange` for
-    ///   weight-only formats, and where calibration lacks samples.
+    ///   weight-only formats, and where calibration lacks samples; `.notFinite` for weights and inputs of layers that are no numbers.
     public func prepareQuantizationAwareTraining(
         _ configuration: QuantizationConfiguration, data: LabelledData? = nil, parallelism: Parallelism = .serial
     ) throws(CompressionError) {
@@ -17,23 +17,15 @@ extension TrainableNetwork {
             throw .outOfRange(what: "activations of quantization-aware training", allowed: "dynamic or static", found: "none")
         }
         let layers = weightedLayers.filter { configuration.format(of: $0.name).scheme != nil }
-        let isStatic = configuration.activations != .dynamic
-        var estimators = layers.map { _ in RangeEstimator(configuration.calibration) }
-        if isStatic {
-            guard let data, data.count > 0 else {
-                throw .outOfRange(what: "samples for calibration", allowed: "at least 1", found: "none")
-            }
-            try requireMatch(self, data)
-            forEachInput(of: layers, data: data, samples: configuration.samples, parallelism: parallelism) { index, x in
-                estimators[index].add(UnsafeBufferPointer(start: x.pointer, count: x.count))
-            }
-        }
-        let products = try zip(layers, estimators).map { layer, estimator throws(CompressionError) in
-            let format = configuration.format(of: layer.name), highest = format.scheme!.activations == .uint7 ? 127 : 255
+        try requireFiniteParameters()
+        var calibration = configuration  // of what needs data, only this
+        (calibration.rounding, calibration.correctsBias) = (.nearest, false)
+        let statistics = try statistics(of: layers, calibration, data: data, parallelism: parallelism)
+        let products = try zip(layers, statistics).map { layer, statistics throws(CompressionError) in
+            let inputs = LinearQuantizer(calibration).inputQuantization(statistics, name: layer.name)
             return try QuantizedTrainingProduct(
-                layer: layer.name, weight: layer.weight, format: format,
-                inputQuantization: isStatic
-                    ? estimator.quantization(highest: highest, symmetric: configuration.activations == .staticSymmetric) : .dynamic)
+                layer: layer.name, weight: layer.weight, format: configuration.format(of: layer.name), inputQuantization: inputs,
+                knowsInputs: statistics.estimator?.isEmpty != true)
         }
         for (layer, product) in zip(layers, products) { layer.product = product }
     }

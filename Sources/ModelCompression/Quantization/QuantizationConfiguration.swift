@@ -35,9 +35,9 @@ public enum WeightSymmetry: String, Sendable, Hashable, Codable, CaseIterable {
 
 /// How weights get their codes.
 public enum WeightRounding: String, Sendable, Hashable, Codable, CaseIterable {
-    /// To nearest, the largest magnitude onto the last code (with 2 bits and fewer the scale of least squared error).
+    /// To nearest, the largest magnitude onto the last code (with 3 bits and fewer the scale of least squared error).
     case nearest
-    /// To nearest, with the scale of least squared error for each output.
+    /// To nearest, with the scale of least squared error for each output (with 2 bits of all positive ones).
     case searchedScale
     /// One input after the other, what rounding loses going to those that follow (GPTQ; Frantar et al. 2023, arXiv:2210.17323), with searched
     /// scales. Needs data; formats with groups keep their scales of groups.
@@ -91,8 +91,15 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
         for name in layerFormats.keys.sorted() where !layers.contains(where: { $0.name == name }) {
             throw .outOfRange(what: "layer to quantize", allowed: layers.map(\.name).joined(separator: ", "), found: name)
         }
-        for layer in layers { try validate(layer.name, isPruned: pruned.contains(layer.name)) }
+        for layer in layers { try validateFormat(of: layer.name, isPruned: pruned.contains(layer.name)) }
         try validateEffects(layers.map { format(of: $0.name) })
+    }
+
+    /// The same for one layer alone, some of whose weights may be pruned; other layers may have the formats of `layerFormats`.
+    internal func validate(layer: String, isPruned: Bool) throws(CompressionError) {
+        try validateNumbers()
+        try validateFormat(of: layer, isPruned: isPruned)
+        try validateEffects([format] + layerFormats.values)
     }
 
     private func validateNumbers() throws(CompressionError) {
@@ -106,16 +113,14 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
         }
     }
 
-    private func validate(_ layer: String, isPruned: Bool) throws(CompressionError) {
+    private func validateFormat(of layer: String, isPruned: Bool) throws(CompressionError) {
         let format = format(of: layer)
         guard !format.isSparse else {
             throw .outOfRange(
                 what: "format of layer \(layer)", allowed: "a number format; layers that are pruned become sparse by themselves", found: "\(format)")
         }
         guard let scheme = format.scheme else { return }
-        if isPruned, format.isBinary {
-            throw .outOfRange(what: "format of layer \(layer), which has pruned weights", allowed: "one with a code for 0", found: "\(format)")
-        }
+        try WeightQuantizer.requireZeros(format, layer: layer, isPruned: isPruned)
         if weights == .asymmetric, activations != .none || scheme.bits == 1 || scheme.isTernary {
             throw .outOfRange(
                 what: "asymmetric weights of layer \(layer)", allowed: "formats of 8, 4, 3 and 2 bits with activations \"none\"",

@@ -7,6 +7,7 @@ public import CompactNumerics
 /// The product of quantization-aware training (Jacob et al. 2018, arXiv:1712.05877): it multiplies the integers that the deployed layer will
 /// multiply, with its bits, and passes gradients straight through rounding. Scales of weights and static ones of inputs are learned (LSQ; Esser
 /// et al. 2020, arXiv:1902.08153) in the logarithm (TQT; Jain et al. 2020, arXiv:1903.08066), so that they stay positive and steps are relative.
+/// Weights that are all 0 have no scale until one of them changes (`LearnedScale`).
 ///
 /// Integer sums are exact: codes are multiplied by float32 BLAS in pieces of K whose sums stay below 2²⁴, and added as int32.
 public final class QuantizedTrainingProduct: LinearProduct {
@@ -20,7 +21,7 @@ public final class QuantizedTrainingProduct: LinearProduct {
 
     /// How the layer quantizes its inputs at present.
     public var inputQuantization: ActivationQuantization {
-        logInputScale.map { .fixed(scale: exp($0.value.pointer[0]), zeroPoint: inputZeroPoint) } ?? .dynamic
+        logInputScale.map { .fixed(scale: LearnedScale.scale(ofLogarithm: $0.value.pointer[0]), zeroPoint: inputZeroPoint) } ?? .dynamic
     }
 
     private let scheme: QuantizationScheme
@@ -31,35 +32,38 @@ public final class QuantizedTrainingProduct: LinearProduct {
 
     /// A product for the present weights of a layer, whose scales begin with the least squared error.
     ///
+    /// - Parameter knowsInputs: whether calibration saw an input other than 0. If not, the static scale is taken from the first batch that has one.
     /// - Throws: `CompressionError.outOfRange` for formats that cannot be trained: floating point, groups, signs of activations, and binary weights
     ///   where some are masked.
     public init(
-        layer: String, weight: Parameter, format: WeightFormat, inputQuantization: ActivationQuantization = .dynamic
+        layer: String, weight: Parameter, format: WeightFormat, inputQuantization: ActivationQuantization = .dynamic,
+        knowsInputs: Bool = true
     ) throws(CompressionError) {
         guard let scheme = format.scheme, scheme.group == 0, scheme.activations != .sign else {
             throw .outOfRange(
                 what: "format of quantization-aware training for layer \(layer)", allowed: "integers with a scale per channel or tensor",
                 found: "\(format)")
         }
-        guard !format.isBinary || weight.mask == nil else {
-            throw .outOfRange(what: "weights of layer \(layer) in \(format)", allowed: "none pruned, since signs have no 0", found: "a mask")
-        }
+        try WeightQuantizer.requireZeros(format, layer: layer, isPruned: weight.mask?.contains(0) ?? false)
         (self.format, self.scheme) = (format, scheme)
         if case .fixed(let scale, let zeroPoint) = inputQuantization {
             let value = Tensor(rows: 1, columns: 1)
-            value.pointer[0] = log(scale)
-            (logInputScale, inputZeroPoint) = (Parameter(name: layer + ".log_input_scale", value: value, decays: false), zeroPoint)
+            value.pointer[0] = knowsInputs ? LearnedScale.logarithm(of: scale) : LearnedScale.none
+            logInputScale = Parameter(name: layer + ".log_input_scale", value: value, decays: false)
+            inputZeroPoint = knowsInputs ? zeroPoint : (Int(scheme.activations.highest) + 1) / 2
         } else {
             (logInputScale, inputZeroPoint) = (nil, 0)
         }
-        let (rows, columns) = (weight.value.rows, weight.value.columns), isShared = scheme.granularity == .tensor
-        let value = Tensor(rows: 1, columns: isShared ? 1 : rows)
-        for index in 0..<value.columns {
-            let scale = WeightQuantizer.searchedScale(
-                weight.value.pointer + index * columns, count: isShared ? weight.value.count : columns, format)
-            value.pointer[index] = log(max(abs(scale), 1e-12))
-        }
+        let value = Tensor(rows: 1, columns: scheme.granularity == .tensor ? 1 : weight.value.rows)
         logScales = Parameter(name: layer + ".log_scales", value: value, decays: false)
+        for index in 0..<value.count { value.pointer[index] = LearnedScale.logarithm(of: searchedScale(weight.value, index)) }
+    }
+
+    /// The scale of least squared error of an output's weights, or of all; 0 where they are 0.
+    private func searchedScale(_ weight: Tensor, _ index: Int) -> Float {
+        let isShared = logScales.value.count == 1
+        return WeightQuantizer.searchedScale(
+            weight.pointer + index * weight.columns, count: isShared ? weight.count : weight.columns, format)
     }
 
     private init(copying other: QuantizedTrainingProduct) {
@@ -109,7 +113,11 @@ public final class QuantizedTrainingProduct: LinearProduct {
     private func quantizeWeights(_ weight: Tensor) {
         let columns = weight.columns, count = logScales.value.count
         for tensor in [codes, fakeWeight] { tensor.reshape(rows: weight.rows, columns: columns) }
-        let values = (0..<count).map { exp(logScales.value.pointer[$0]) }
+        for index in 0..<count where logScales.value.pointer[index] <= LearnedScale.none {
+            let scale = searchedScale(weight, index)
+            if scale > 0 { logScales.value.pointer[index] = LearnedScale.logarithm(ofFirst: scale, columns: columns, format) }
+        }
+        let values = (0..<count).map { LearnedScale.scale(ofLogarithm: logScales.value.pointer[$0]) }
         scales = count == 1 ? Array(repeating: values[0], count: weight.rows) : values
         for row in 0..<weight.rows {
             let (from, to) = (weight.pointer + row * columns, codes.pointer + row * columns)
@@ -129,6 +137,11 @@ public final class QuantizedTrainingProduct: LinearProduct {
         inputScales = [Float](repeating: 0, count: rows)
         inputZeros = [Int32](repeating: 0, count: rows)
         let kernels = ck_active_kernels().pointee
+        if let logInputScale, logInputScale.value.pointer[0] <= LearnedScale.none {
+            var (least, most) = (Float(0), Float(0))
+            kernels.row_range_f32(input.pointer, 1, input.count, input.count, &least, &most)
+            logInputScale.value.pointer[0] = LearnedScale.logarithm(ofFirstInputs: max(-least, most), highest: Int(highest))
+        }
         switch inputQuantization {
         case .dynamic:
             kernels.quantize_rows_u8_f32(input.pointer, rows, columns, columns, highest, &inputBytes, columns, &inputScales, &inputZeros)

@@ -2,14 +2,17 @@ public import CompactNumerics
 internal import CKernels
 internal import CTraining
 
-/// Finds scale and zero point of numbers that pass by in batches, in one pass and bounded memory: extremes and a histogram of 4,096 bins whose
-/// width doubles when a number lies beyond them.
+/// Finds scale and zero point of numbers that pass by in batches, in one pass and bounded memory: extremes and a histogram of 4,096 bins.
+///
+/// The width of a bin is the least power of two with which all numbers so far fit, at first those of the first batch, and bins are joined in pairs
+/// when it doubles: so numbers times 2ᵏ have ranges times 2ᵏ, and, but for moving averages, the order of the numbers does not matter.
 public struct RangeEstimator: Sendable {
     public let method: CalibrationMethod
     private static let bins = 4096
     private var counts = [UInt64](repeating: 0, count: RangeEstimator.bins)
     private var zeros = 0
-    private var width: Float = 0x1p-20
+    /// Of a bin, a power of two; 0 until a number other than 0 was added.
+    private var width: Float = 0
     private var low: Float = 0
     private var high: Float = 0
     private var average: (low: Double, high: Double)?
@@ -21,26 +24,42 @@ public struct RangeEstimator: Sendable {
     /// How many numbers were added.
     public private(set) var count = 0
     /// Whether none of them was infinite.
-    public var isFinite: Bool { low.isFinite && high.isFinite }
+    public private(set) var isFinite = true
+    /// Whether no number other than 0 was added.
+    internal var isEmpty: Bool { low == 0 && high == 0 }
 
-    /// Adds a batch of numbers.
+    /// Adds a batch of numbers. NaNs count as zeros; infinite numbers are left out of the range, and `isFinite` tells of them.
     public mutating func add(_ values: UnsafeBufferPointer<Float>) {
         guard let start = values.baseAddress, values.count > 0 else { return }
         var (least, most) = (Float(0), Float(0))
         ck_active_kernels().pointee.row_range_f32(start, 1, values.count, values.count, &least, &most)
         (least, most) = (min(least, 0), max(most, 0))
+        guard least.isFinite, most.isFinite else {
+            let finite = values.filter { !$0.isInfinite }
+            finite.withUnsafeBufferPointer { add($0) }
+            count += values.count - finite.count
+            isFinite = false
+            return
+        }
         (low, high) = (min(low, least), max(high, most))
         if case .movingAverage(let share) = method {
             let (a, b) = (Double(least), Double(most))
             average = average.map { ($0.low + share * (a - $0.low), $0.high + share * (b - $0.high)) } ?? (a, b)
         }
-        let reach = max(-least, most)
-        while width * Float(Self.bins / 2) <= reach, width < 0x1p+100 {
+        widen(toReach: max(-least, most))
+        zeros += width == 0 ? values.count : ck_histogram_f32(start, values.count, width, Self.bins, &counts)
+        count += values.count
+    }
+
+    // 2,048 bins, 2¹¹, on either side of 0 reach beyond 2ᵉ ≤ reach < 2ᵉ⁺¹ with a width of 2ᵉ⁻¹⁰. Smaller widths than 2⁻¹²⁶ have no inverse.
+    private mutating func widen(toReach reach: Float) {
+        guard reach > 0 else { return }
+        let wanted = Float(sign: .plus, exponent: max(-126, Int(reach.exponent) - 10), significand: 1)
+        if width == 0 { width = wanted }
+        while width < wanted {
             ck_histogram_widen(&counts, Self.bins)
             width *= 2
         }
-        zeros += ck_histogram_f32(start, values.count, width, Self.bins, &counts)
-        count += values.count
     }
 
     /// The range that the method maps onto the codes; it holds 0.
@@ -61,12 +80,18 @@ public struct RangeEstimator: Sendable {
             let middle = (highest + 1) / 2, largest = max(-range.lowerBound, range.upperBound)
             return .fixed(scale: Self.usable(largest / Float(highest - middle)), zeroPoint: middle)
         }
-        let scale = Self.usable((range.upperBound - range.lowerBound) / Float(highest))
-        let zeroPoint = (-range.lowerBound / scale).rounded(.toNearestOrEven)
-        return .fixed(scale: scale, zeroPoint: Int(max(0, min(Float(highest), zeroPoint))))
+        let (scale, zeroPoint) = Self.affine(range, highest: highest)
+        return .fixed(scale: scale, zeroPoint: zeroPoint)
     }
 
-    private static func usable(_ scale: Float) -> Float { scale >= .leastNormalMagnitude && scale.isFinite ? scale : 1 }
+    private static func affine(_ range: ClosedRange<Float>, highest: Int) -> (scale: Float, zeroPoint: Int) {
+        let (low, high, codes) = (range.lowerBound, range.upperBound, Float(highest)), width = high - low
+        let scale = usable(width.isFinite ? width / codes : high / codes - low / codes)
+        return (scale, Int(max(0, min(codes, (-low / scale).rounded(.toNearestOrEven)))))
+    }
+
+    // 1 for an empty range; never smaller than what has an inverse.
+    private static func usable(_ scale: Float) -> Float { scale == 0 ? 1 : max(scale, .leastNormalMagnitude) }
 
     private func value(_ bin: Int) -> Float { Float(bin - Self.bins / 2) * width }
 
@@ -88,11 +113,11 @@ public struct RangeEstimator: Sendable {
 
     private func leastErrorRange(highest: Int) -> ClosedRange<Float> {
         var best = (error: Double.infinity, range: low...high)
+        if isEmpty { return best.range }
         for step in 0..<100 {
             let share = 1 - 0.009 * Float(step), range = low * share...high * share
-            let scale = Self.usable((range.upperBound - range.lowerBound) / Float(highest))
-            let zero = Int32((-range.lowerBound / scale).rounded(.toNearestOrEven))
-            let error = ck_histogram_error(counts, Self.bins, width, scale, max(0, min(Int32(highest), zero)), Int32(highest))
+            let (scale, zero) = Self.affine(range, highest: highest)
+            let error = ck_histogram_error(counts, Self.bins, width, scale, Int32(zero), Int32(highest))
             if error < best.error { best = (error, range) }
         }
         return best.range
@@ -103,6 +128,7 @@ public struct RangeEstimator: Sendable {
     private func leastDivergenceRange() -> ClosedRange<Float> {
         var scratch = [Double](repeating: 0, count: Self.bins)
         var best = (divergence: Double.infinity, range: low...high)
+        if isEmpty { return best.range }
         for step in 0..<100 {
             let share = 1 - 0.009 * Float(step), range = low * share...high * share
             let first = max(0, Self.bins / 2 + Int((range.lowerBound / width).rounded(.down)))

@@ -28,7 +28,7 @@ public struct WeightOnlyLinear: LinearLayer {
         weight: QuantizedMatrix, zeroPoints: [Int8] = [], bias: [Float]? = nil, activation: Activation = .none
     ) throws(NumericsError) {
         try checkBias(bias, outputs: weight.rows)
-        let scheme = weight.scheme, groups = scheme.group == 0 ? 1 : weight.columns / scheme.group
+        let scheme = weight.scheme, groups = max(1, scheme.groups(columns: weight.columns))
         if !zeroPoints.isEmpty {
             guard zeroPoints.count == weight.rows * groups else {
                 throw .shapeMismatch(what: "zero points of weights", expected: "\(weight.rows * groups)", found: "\(zeroPoints.count)")

@@ -27,40 +27,46 @@ public struct AffineCodes: Sendable {
     /// As many as scales.
     public let zeroPoints: [Int32]
 
-    /// Elements that share a scale.
-    private var length: Int { scales.isEmpty ? 0 : codes.count / scales.count }
+    /// Neighbouring elements that share a scale, one range for each scale; the last group of a row may be shorter than the others.
+    private static func parts(_ matrix: (rows: Int, columns: Int), _ granularity: QuantizationScheme.Granularity) -> [Range<Int>] {
+        let (rows, columns) = matrix, count = rows * columns
+        switch granularity {
+        case .tensor: return count == 0 ? [] : [0..<count]
+        case .channel: return columns == 0 ? [] : (0..<rows).map { $0 * columns..<($0 + 1) * columns }
+        case .group(let size):
+            return (0..<rows).flatMap { row in
+                stride(from: 0, to: columns, by: size).map { row * columns + $0..<row * columns + min($0 + size, columns) }
+            }
+        }
+    }
 
     /// Quantizes `matrix`: code = clamp(rint(x · (1 / scale)) + zero point).
     ///
-    /// - Throws: `NumericsError.outOfRange` for other bits than 8, 4, 2 or a group below 1, `.notDivisible` when the group does not divide the
-    ///   columns, `.notFinite` for elements that are no numbers.
+    /// Groups are counted from the start of a row; where their size does not divide the columns, the last one is shorter. A matrix times 2ᵏ has
+    /// scales times 2ᵏ and the same codes, as long as the scales are normal numbers.
+    ///
+    /// - Throws: `NumericsError.outOfRange` for other bits than 8, 4, 2 or a group below 1, `.notFinite` for elements that are no numbers.
     public init(
         _ matrix: Matrix, bits: Int, granularity: QuantizationScheme.Granularity = .channel, symmetry: Symmetry = .symmetric
     ) throws(NumericsError) {
         guard [8, 4, 2].contains(bits) else { throw .outOfRange(what: "bits of a code", allowed: "8, 4 or 2", found: "\(bits)") }
         if let at = matrix.firstNonFinite { throw .notFinite(what: "matrix", row: at.row, column: at.column) }
-        let length: Int
-        switch granularity {
-        case .tensor: length = matrix.count
-        case .channel: length = matrix.columns
-        case .group(let size):
-            guard size >= 1 else { throw .outOfRange(what: "group size", allowed: "at least 1", found: "\(size)") }
-            guard matrix.columns % size == 0 else { throw .notDivisible(what: "columns", value: matrix.columns, by: size) }
-            length = size
+        if case .group(let size) = granularity, size < 1 {
+            throw .outOfRange(what: "group size", allowed: "at least 1", found: "\(size)")
         }
         (rows, columns, self.bits, self.granularity, self.symmetry) = (matrix.rows, matrix.columns, bits, granularity, symmetry)
-        let range = Self.range(bits: bits), parts = length == 0 ? 0 : matrix.count / length
+        let range = Self.range(bits: bits)
         let kernels = ck_active_kernels().pointee
         var scales = [Float](), zeroPoints = [Int32]()
         codes = [Int8](unsafeUninitializedCapacity: matrix.count) { codes, count in
             count = matrix.count
             matrix.withUnsafeBufferPointer { elements in
-                for part in 0..<parts {
-                    let x = elements.baseAddress! + part * length
+                for part in Self.parts((matrix.rows, matrix.columns), granularity) {
+                    let x = elements.baseAddress! + part.lowerBound, length = part.count
                     var low: Float = 0, high: Float = 0
                     kernels.row_range_f32(x, 1, length, length, &low, &high)
                     let (scale, zero) = Self.map(low: min(low, 0), high: max(high, 0), onto: range, symmetry)
-                    kernels.quantize_s8_f32(x, length, 1 / scale, zero, range.lowest, range.highest, codes.baseAddress! + part * length)
+                    kernels.quantize_s8_f32(x, length, 1 / scale, zero, range.lowest, range.highest, codes.baseAddress! + part.lowerBound)
                     scales.append(scale)
                     zeroPoints.append(zero)
                 }
@@ -74,13 +80,13 @@ public struct AffineCodes: Sendable {
         bits == 8 ? (-127, 127) : (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     }
 
-    /// Scale and zero point; scale 1 where the range is zero or too small to have an inverse.
+    /// Scale and zero point; scale 1 where the range is zero, and the least scale that has an inverse where it is smaller than that.
     private static func map(
         low: Float, high: Float, onto range: (lowest: Int32, highest: Int32), _ symmetry: Symmetry
     ) -> (scale: Float, zero: Int32) {
         // Halves, so that the difference of two large numbers does not overflow.
         let width = symmetry == .symmetric ? max(high, -low) / Float(range.highest) : (high / 2 - low / 2) / Float(range.highest - range.lowest) * 2
-        let scale = width >= .leastNormalMagnitude ? width : 1
+        let scale = low == 0 && high == 0 ? 1 : max(width, .leastNormalMagnitude)
         if symmetry == .symmetric { return (scale, 0) }
         let zero = (Float(range.lowest) - low * (1 / scale)).rounded(.toNearestOrEven)
         return (scale, Int32(min(max(zero, Float(range.lowest)), Float(range.highest))))
@@ -91,9 +97,10 @@ public struct AffineCodes: Sendable {
         let kernels = ck_active_kernels().pointee
         return Matrix(rows: rows, columns: columns) { destination in
             codes.withUnsafeBufferPointer { codes in
-                for part in scales.indices {
-                    let start = part * length
-                    kernels.dequantize_f32_s8(codes.baseAddress! + start, length, scales[part], zeroPoints[part], destination.baseAddress! + start)
+                for (part, range) in Self.parts((rows, columns), granularity).enumerated() {
+                    let start = range.lowerBound
+                    kernels.dequantize_f32_s8(
+                        codes.baseAddress! + start, range.count, scales[part], zeroPoints[part], destination.baseAddress! + start)
                 }
             }
         }

@@ -15,7 +15,7 @@ public struct QuantizationScheme: Sendable, Hashable {
         case tensor
         /// The weights of one output.
         case channel
-        /// Each `size` consecutive weights of one output; a multiple of 32 that divides K.
+        /// Each `size` consecutive weights of one output, a multiple of 32; where it does not divide K the last group is shorter.
         case group(Int)
     }
 
@@ -119,6 +119,9 @@ public struct QuantizationScheme: Sendable, Hashable {
     package var group: Int {
         if case .group(let size) = granularity { size } else { 0 }
     }
+
+    /// Groups of an output of `columns` weights: K / group, rounded up; 0 where there are no multipliers.
+    package func groups(columns: Int) -> Int { group == 0 ? 0 : (columns - 1) / group + 1 }
 }
 
 // MARK: - Names

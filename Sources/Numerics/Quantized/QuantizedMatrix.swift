@@ -15,16 +15,15 @@ public struct QuantizedMatrix: Sendable {
     public static let maximumColumns = ck_gemm_max_inputs
 
     /// Quantizes `weight` [N, K]: code = clamp(rint(w / (scale · multiplier))). The largest magnitude that shares a scale maps to
-    /// the end of the code range; with 2 bits the scale with the least squared error of 16 clipped ones is taken. Ternary weights take the
-    /// scale of least squared error, those of 1 bit the mean magnitude and code = w ≥ 0 ? 1 : −1.
+    /// the end of the code range; with 2 bits the positive scale with the least squared error of 32 is taken. Ternary weights take the
+    /// scale of least squared error, those of 1 bit the mean magnitude and code = w ≥ 0 ? 1 : −1. Weights times 2ᵏ have the same codes.
     ///
-    /// - Throws: `NumericsError.notFinite`, `.notDivisible` when the group does not divide K, `.outOfRange` for an empty
-    ///   matrix or more than `maximumColumns` columns.
+    /// - Throws: `NumericsError.notFinite`, `.outOfRange` for an empty matrix or more than `maximumColumns` columns.
     public init(_ weight: Matrix, scheme: QuantizationScheme) throws(NumericsError) {
         try Self.check(rows: weight.rows, columns: weight.columns, scheme: scheme)
         if let at = weight.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
         let codes = AlignedBuffer<Int8>(unfilledCount: weight.count)
-        let groups = scheme.group == 0 ? 0 : weight.columns / scheme.group
+        let groups = scheme.groups(columns: weight.columns)
         let multipliers = AlignedBuffer<Int8>(unfilledCount: weight.rows * groups)
         let scales = AlignedBuffer<Float>(unfilledCount: weight.rows)
         weight.withUnsafeBufferPointer { elements in
@@ -38,7 +37,7 @@ public struct QuantizedMatrix: Sendable {
             scales: scales.baseAddress)
     }
 
-    /// Packs codes[N, K], multipliers[N, K / group] (empty without groups) and scales[N] that come from elsewhere.
+    /// Packs codes[N, K], multipliers[N, K / group rounded up] (empty without groups) and scales[N] that come from elsewhere.
     ///
     /// - Throws: `NumericsError.shapeMismatch` for wrong counts, `.outOfRange` for a code outside the range of the scheme or
     ///   a multiplier of −128, `.notFinite` for a scale, and the errors of `init(_:scheme:)`.
@@ -46,7 +45,7 @@ public struct QuantizedMatrix: Sendable {
         rows: Int, columns: Int, scheme: QuantizationScheme, codes: [Int8], multipliers: [Int8] = [], scales: [Float]
     ) throws(NumericsError) {
         try Self.check(rows: rows, columns: columns, scheme: scheme)
-        let groups = scheme.group == 0 ? 0 : columns / scheme.group, count = try checkedProduct(rows, columns, what: "quantized weights")
+        let groups = scheme.groups(columns: columns), count = try checkedProduct(rows, columns, what: "quantized weights")
         for (what, expected, found) in [
             ("codes", count, codes.count), ("multipliers", rows * groups, multipliers.count), ("scales", rows, scales.count),
         ] where expected != found {
@@ -98,9 +97,6 @@ public struct QuantizedMatrix: Sendable {
         guard rows >= 1, columns >= 1, columns <= maximumColumns else {
             throw .outOfRange(what: "quantized weights", allowed: "1×1 to n×\(maximumColumns)", found: "\(rows)×\(columns)")
         }
-        if scheme.group > 0, columns % scheme.group != 0 {
-            throw .notDivisible(what: "K of \(scheme) weights", value: columns, by: scheme.group)
-        }
     }
 
     private static func quantize(
@@ -123,7 +119,7 @@ public struct QuantizedMatrix: Sendable {
                 ck_gemm_codes(bits, columns, 0, weight + n * columns, scales[n], nil, codes + n * columns)
             }
         case .group(let size):
-            let groups = columns / size
+            let groups = scheme.groups(columns: columns)
             withUnsafeTemporaryAllocation(of: Float.self, capacity: groups) { wanted in
                 for n in 0..<rows {
                     scales[n] = ck_gemm_group_scale(bits, columns, size, weight + n * columns, wanted.baseAddress!, sorting.baseAddress)
@@ -147,7 +143,7 @@ public struct QuantizedMatrix: Sendable {
 
     /// The weights of some outputs, [range, K], less the zero points [N, groups] where there are any.
     internal func dequantize(rows range: Range<Int>, into destination: UnsafeMutablePointer<Float>, zeroPoints: [Int8] = []) {
-        let groups = scheme.group == 0 ? 1 : columns / scheme.group, length = columns / groups
+        let groups = max(1, scheme.groups(columns: columns)), size = scheme.group == 0 ? columns : scheme.group
         let codes = AlignedBuffer<Int8>(unfilledCount: columns)
         let multipliers = AlignedBuffer<Int8>(unfilledCount: groups)
         multipliers.baseAddress.update(repeating: 1, count: groups)
@@ -158,7 +154,8 @@ public struct QuantizedMatrix: Sendable {
                 for group in 0..<groups {
                     let scale = storage.scales.baseAddress[n] * Float(multipliers.baseAddress[group])
                     let zero = zeroPoints.isEmpty ? 0 : Int32(zeroPoints[n * groups + group])
-                    ck_active_kernels().pointee.dequantize_f32_s8(codes.baseAddress + group * length, length, scale, zero, next)
+                    let length = min(size, columns - group * size)
+                    ck_active_kernels().pointee.dequantize_f32_s8(codes.baseAddress + group * size, length, scale, zero, next)
                     next += length
                 }
             }
@@ -168,16 +165,16 @@ public struct QuantizedMatrix: Sendable {
     /// The integer codes of output `row`, K of them.
     public func codes(row: Int) -> [Int8] {
         trapUnless(row >= 0 && row < rows, "row of quantized weights: expected an index in 0..<\(rows), found \(row)")
-        let multipliers = AlignedBuffer<Int8>(unfilledCount: scheme.group == 0 ? 1 : columns / scheme.group)
+        let multipliers = AlignedBuffer<Int8>(unfilledCount: max(1, scheme.groups(columns: columns)))
         return [Int8](unsafeUninitializedCapacity: columns) { codes, count in
             withCStruct { ck_gemm_unpack_row(Int32(scheme.bits), $0, row, codes.baseAddress!, multipliers.baseAddress) }
             count = columns
         }
     }
 
-    /// Codes [N, K], multipliers [N, K / group] and scales [N]: what `init(rows:columns:scheme:codes:multipliers:scales:)` takes.
+    /// Codes [N, K], multipliers [N, K / group rounded up] and scales [N]: what `init(rows:columns:scheme:codes:multipliers:scales:)` takes.
     package func unpacked() -> (codes: [Int8], multipliers: [Int8], scales: [Float]) {
-        let groups = scheme.group == 0 ? 0 : columns / scheme.group
+        let groups = scheme.groups(columns: columns)
         var (codes, multipliers) = ([Int8](repeating: 0, count: rows * columns), [Int8](repeating: 0, count: max(1, rows * groups)))
         codes.withUnsafeMutableBufferPointer { codes in
             multipliers.withUnsafeMutableBufferPointer { multipliers in

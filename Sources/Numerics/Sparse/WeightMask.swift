@@ -4,7 +4,7 @@ internal import CKernels
 public struct WeightMask: Sendable, Hashable {
     public let rows: Int
     public let columns: Int
-    internal let keeps: [UInt8]
+    package let keeps: [UInt8]
 
     /// A mask of the given marks, row after row.
     ///
