@@ -125,6 +125,22 @@ private func quantizeU8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ z
         }
     }
 
+    /// The same for whole rows: −64…63.5 in halves has the step ½ and the zero point 128 for codes 0…255.
+    @Test func activationRowsIgnoreRoundingDirection() {
+        let values = (-128...127).map { Float($0) / 2 } + (-256...254).map { Float($0) / 4 }, count = values.count
+        let source = GuardedBuffer(values + values), codes = GuardedBuffer<UInt8>(count: 2 * count)
+        let scales = GuardedBuffer<Float>(count: 2), zeroPoints = GuardedBuffer<Int32>(count: 2)
+        let expected = values.map { UInt8(referenceCode($0, 2, 128, 0...255)) }
+        for set in InstructionSet.available {
+            let table = set.kernels
+            withEveryFloatControl { direction in
+                table.quantize_rows_u8_f32(source.base, 2, count, count, 255, codes.base, count, scales.base, zeroPoints.base)
+                #expect(codes.values == expected + expected, "\(set.testDescription), direction \(direction)")
+                #expect(scales.values == [0.5, 0.5] && zeroPoints.values == [128, 128], "\(set.testDescription), direction \(direction)")
+            }
+        }
+    }
+
     @Test(arguments: [Int32(255), 127, 1])
     func activationRows(highest: Int32) {
         for columns in Array(0...67) + [1000] {

@@ -286,6 +286,35 @@ private let layouts = [
         #expect(scratch.guardsAreIntact)
     }
 
+    /// Pairs of weights that add up to 128 stay as they are, those of 129 are split: either way sums are exact with activations of 255.
+    @Test(arguments: [Shape(rows: 1, columns: 1), Shape(rows: 4, columns: 1), Shape(rows: 1, columns: 4), Shape(rows: 4, columns: 4)])
+    fileprivate func pairsAtTheBoundOfInt16(shape: Shape) {
+        var generator = SplitMix64(stream: UInt64(1400 + shape.rows * 20 + shape.columns))
+        let k = 24, n = 8
+        for (pair, isSplit) in [((64, 64), false), ((64, 65), true), ((127, 1), false), ((127, 2), true), ((100, 28), false), ((100, 29), true)] {
+            for sign in [1, -1] {
+                var next = 0
+                let w = SparseWeights(shape, inputs: k, outputs: n, density: 1, generator: &generator) { _ in
+                    defer { next += 1 }
+                    return Int8(sign * (next % 2 == 0 ? pair.0 : pair.1))
+                }
+                let exact = (0..<n).map { output in Float(255 * (0..<k).reduce(0) { $0 + Int(w.denseCodes[output * k + $1]) }) }
+                for set in InstructionSet.available {
+                    let x = [Float](repeating: 255, count: 9 * k)
+                    let y = w.product(set, x, rows: 9, isInt8: true)
+                    #expect(y == (0..<9).flatMap { _ in exact }, "\(set.testDescription) \(pair) × \(sign)")
+                    let (row, _) = w.quantizedVectorProduct(set, Array(x.prefix(k)), bias: [Float](repeating: 0, count: n), relu: false)
+                    #expect(row == exact, "\(set.testDescription) \(pair) × \(sign), one row")
+                }
+                if shape.columns == 4 {  // quads are neighbours: their number tells whether they were split
+                    let runs = UnsafeBufferPointer(start: w.int8.structure.runs, count: Int(w.int8.structure.run_starts[1]))
+                    let quads = runs.reduce(0) { $0 + Int($1.strips * $1.blocks) }
+                    #expect(quads == k / 4 * n / shape.rows * (isSplit ? 2 : 1), "\(pair) × \(sign)")
+                }
+            }
+        }
+    }
+
     /// Activations 0…255 with 255 in each row have scale 1 and zero point 0, so that codes are the activations themselves and the
     /// output is the exact sum rounded to float32 once.
     @Test(arguments: Shape.all)
