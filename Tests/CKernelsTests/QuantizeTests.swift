@@ -36,7 +36,9 @@ private func mixedValues(_ count: Int, stream: UInt64, specials: Bool = true) ->
 private func quantizeS8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ zeroPoint: Int32, _ range: ClosedRange<Int32>, offset: Int = 0)
     -> [Int32]
 {
-    let source = GuardedBuffer(x, offset: offset), codes = GuardedBuffer<Int8>(count: x.count, offset: offset)
+    // Behind the numbers lies a page that nobody may touch, in turn.
+    let source = offset % 2 == 0 ? GuardedBuffer(x, offset: offset) : GuardedBuffer(x, guardPage: .behind)
+    let codes = GuardedBuffer<Int8>(count: x.count, offset: offset)
     table.quantize_s8_f32(source.base, x.count, inverse, zeroPoint, range.lowerBound, range.upperBound, codes.base)
     #expect(codes.guardsAreIntact)
     return codes.values.map(Int32.init)
@@ -45,7 +47,9 @@ private func quantizeS8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ z
 private func quantizeU8(_ table: ck_kernels, _ x: [Float], _ inverse: Float, _ zeroPoint: Int32, _ range: ClosedRange<Int32>, offset: Int = 0)
     -> [Int32]
 {
-    let source = GuardedBuffer(x, offset: offset), codes = GuardedBuffer<UInt8>(count: x.count, offset: offset)
+    // Behind the numbers lies a page that nobody may touch, in turn.
+    let source = offset % 2 == 0 ? GuardedBuffer(x, offset: offset) : GuardedBuffer(x, guardPage: .behind)
+    let codes = GuardedBuffer<UInt8>(count: x.count, offset: offset)
     table.quantize_u8_f32(source.base, x.count, inverse, zeroPoint, range.lowerBound, range.upperBound, codes.base)
     #expect(codes.guardsAreIntact)
     return codes.values.map(Int32.init)
