@@ -8,6 +8,8 @@ copy of the tree in .build-mutations, on each instruction set that this machine 
     Scripts/mutate.py                 all of them
     Scripts/mutate.py --only PATTERN  those whose file, about or killer match the regular expression
     Scripts/mutate.py --list          only checks the list against the files
+    Scripts/mutate.py --here          in this tree itself, whose build is warm; each file is restored
+    Scripts/mutate.py --isa NAME      on one instruction set alone
 """
 import argparse
 import json
@@ -19,6 +21,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COPY = os.path.join(ROOT, ".build-mutations", "tree")
+tree = COPY  # where mutations are applied
 TIMEOUT = 900  # seconds for a build or a test; a mutation may well make a loop endless
 
 
@@ -59,7 +62,7 @@ def run(arguments, **environment):
     """Exit status, or None after too long a time, and what was printed."""
     try:
         done = subprocess.run(
-            arguments, cwd=COPY, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT)
+            arguments, cwd=tree, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT)
     except subprocess.TimeoutExpired as late:
         return None, (late.stdout or b"").decode(errors="replace")
     return done.returncode, done.stdout.decode(errors="replace")
@@ -100,7 +103,7 @@ def check_rows(rows):
 
 def judge(row, sets):
     """What happened to one mutation, in words; the first is "killed" or another."""
-    path = os.path.join(COPY, row["file"])
+    path = os.path.join(tree, row["file"])
     original = text_of(path)
     write_if_changed(path, original.replace(row["old"], row["new"]).encode())
     try:
@@ -114,20 +117,26 @@ def judge(row, sets):
 
 
 def main():
+    global tree
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="PATTERN", default="")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--here", action="store_true")
+    parser.add_argument("--isa", metavar="NAME")
     options = parser.parse_args()
     rows = json.loads(text_of(os.path.join(ROOT, "Scripts", "mutations.json")))
     rows = [row for row in rows if re.search(options.only, " ".join([row["file"], row["about"], row["killer"] or ""]))]
     problems = check_rows(rows)
     rows = [row for row in rows if row["killer"]]
     if not options.list:
-        copy_tree()
+        if options.here:
+            tree = ROOT
+        else:
+            copy_tree()
         status, output = build()
         if status != 0:
             sys.exit("the tree does not build:\n" + output[-3000:])
-        sets = instruction_sets()
+        sets = [options.isa] if options.isa else instruction_sets()
         print(f"{len(rows)} mutations on {' '.join(sets)}", flush=True)
         for killer in sorted({row["killer"] for row in rows}):
             for isa in sets:
