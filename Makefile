@@ -2,12 +2,13 @@
 
 MINILM := .cache/minilm/model.safetensors
 
-.PHONY: help setup bench test example minilm
+.PHONY: help setup bench test example minilm prove
 
 help:
 	@echo "make bench     what compression buys on this machine: about two minutes (ARGS=\"gemm --help\" for more)"
 	@echo "make test      all tests (ARGS=\"-c release\" for the exhaustive ones)"
 	@echo "make example   builds and runs Examples, a program that uses the package"
+	@echo "make prove     what takes too long for .ci/run: exhaustive sweeps on each instruction set, mutations, ThreadSanitizer (hours)"
 	@echo "make minilm    fetches all-MiniLM-L6-v2 for: swift run Benchmarks model $(MINILM)"
 
 setup:
@@ -21,6 +22,9 @@ test: setup
 
 example: setup
 	swift run --package-path Examples CompressedInference
+
+prove: setup
+	@Scripts/prove.sh
 
 minilm: $(MINILM)
 	@echo "$(MINILM) is here; now: swift run Benchmarks model $(MINILM)"

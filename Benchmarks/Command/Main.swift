@@ -15,6 +15,16 @@ struct Benchmarks: ParsableCommand {
             Tour.self, Gemm.self, Sparse.self, Round.self, Model.self, Roofline.self, Scaling.self, Training.self, Compress.self, Study.self,
         ],
         defaultSubcommand: Tour.self)
+
+    /// Figures of another instruction set than the one asked for would mislead: status 78 is EX_CONFIG of sysexits.h.
+    static func main() {
+        let selection = InstructionSet.selection
+        if selection.isFallback {
+            FileHandle.standardError.write(Data((selection.description + "\n").utf8))
+            Foundation.exit(78)
+        }
+        main(nil)
+    }
 }
 
 struct Tour: ParsableCommand {

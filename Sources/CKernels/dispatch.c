@@ -14,17 +14,55 @@ static void fill(ck_kernels *table, ck_isa isa) {
 }
 
 static ck_kernels tables[ck_isa_count];
+static char requested_name[64];  // a copy of CK_ISA: the environment may change
+static ck_isa_selection selection;
 static _Atomic(const ck_kernels *) active;
 static atomic_int state;  // 0 tables empty, 1 being filled, 2 filled
+
+static ck_isa best_available(void) {
+  ck_isa best = ck_isa_portable;
+  for (int i = 0; i < ck_isa_count; i++) {
+    if (ck_isa_is_available((ck_isa)i)) best = (ck_isa)i;
+  }
+  return best;
+}
+
+ck_isa_selection ck_select_isa(const char *requested) {
+  if (requested == NULL || requested[0] == 0) return (ck_isa_selection){NULL, best_available(), ck_isa_best};
+  ck_isa isa;
+  if (!ck_isa_named(requested, &isa)) return (ck_isa_selection){requested, best_available(), ck_isa_unknown};
+  if (!ck_isa_is_available(isa)) return (ck_isa_selection){requested, best_available(), ck_isa_unavailable};
+  return (ck_isa_selection){requested, isa, ck_isa_requested};
+}
 
 static void fill_tables_once(void) {
   int empty = 0;
   if (atomic_compare_exchange_strong(&state, &empty, 1)) {
     for (int isa = 0; isa < ck_isa_count; isa++) fill(&tables[isa], (ck_isa)isa);
+    const char *requested = getenv("CK_ISA");
+    snprintf(requested_name, sizeof requested_name, "%s", requested != NULL ? requested : "");
+    selection = ck_select_isa(requested_name);
     atomic_store(&state, 2);
   }
-  while (atomic_load(&state) != 2) {
+  while (atomic_load(&state) != 2) ck_pause();
+}
+
+ck_isa_selection ck_selected_isa(void) {
+  fill_tables_once();
+  return selection;
+}
+
+size_t ck_describe_isa_selection(ck_isa_selection s, char *text, size_t capacity) {
+  const char *used = ck_isa_name(s.used);
+  if (s.reason == ck_isa_best) return (size_t)snprintf(text, capacity, "%s, the best of this machine", used);
+  if (s.reason == ck_isa_requested) return (size_t)snprintf(text, capacity, "%s, as CK_ISA asks", used);
+  const char *problem = s.reason == ck_isa_unknown ? "no such instruction set" : "this machine cannot run it";
+  size_t length = (size_t)snprintf(text, capacity, "CK_ISA=%s: %s; available here:", s.requested, problem);
+  for (int i = 0; i < ck_isa_count; i++) {
+    size_t left = length < capacity ? capacity - length : 0;
+    if (ck_isa_is_available((ck_isa)i)) length += (size_t)snprintf(left ? text + length : NULL, left, " %s", ck_isa_name((ck_isa)i));
   }
+  return length;
 }
 
 const ck_kernels *ck_kernels_of(ck_isa isa) {
@@ -39,33 +77,16 @@ bool ck_use_isa(ck_isa isa) {
   return true;
 }
 
-static ck_isa first_choice(void) {
-  const char *forced = getenv("CK_ISA");
-  ck_isa isa = ck_isa_portable;
-  if (forced == NULL || forced[0] == 0) {
-    for (int i = 0; i < ck_isa_count; i++) {
-      if (ck_isa_is_available((ck_isa)i)) isa = (ck_isa)i;
-    }
-    return isa;
-  }
-  bool known = ck_isa_named(forced, &isa);
-  if (known && ck_isa_is_available(isa)) return isa;
-  fprintf(stderr, "CK_ISA=%s: %s; available here:", forced, known ? "this machine cannot run it" : "no such instruction set");
-  for (int i = 0; i < ck_isa_count; i++) {
-    if (ck_isa_is_available((ck_isa)i)) fprintf(stderr, " %s", ck_isa_name((ck_isa)i));
-  }
-  fputc('\n', stderr);
-  exit(78);  // EX_CONFIG of sysexits.h
-}
-
 const ck_kernels *ck_active_kernels(void) {
   const ck_kernels *table = atomic_load(&active);
   if (table != NULL) return table;
   fill_tables_once();
   const ck_kernels *expected = NULL;
-  atomic_compare_exchange_strong(&active, &expected, &tables[first_choice()]);
+  atomic_compare_exchange_strong(&active, &expected, &tables[selection.used]);
   return atomic_load(&active);
 }
+
+bool ck_isa_is_active(ck_isa isa) { return isa <= ck_active_kernels()->isa; }
 
 size_t ck_kernel_rows(const ck_kernel_row **rows) {
   static const ck_kernel_row all[] = {

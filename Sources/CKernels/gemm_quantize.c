@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "float_environment.h"
 #include "gemm.h"
 #include "scalar.h"
 
@@ -19,17 +20,9 @@ static code_range range_of(int bits) {
   return (code_range){-half, half - 1};
 }
 
-static inline float clamped_code(float x, float inverse_scale, code_range range) {
-  float code = x * inverse_scale;
-  code = code < range.lowest ? range.lowest : code;
-  code = code > range.highest ? range.highest : code;
-  // Adding and taking away 1.5 · 2²³ would round too, but in the direction that the CPU is set to.
-  return (float)ck_rint_even(code);
-}
-
 // The error of rounding to the 2-bit codes −2 … 1 in units of the scale, so that squares neither overflow nor vanish, whatever the size of the
 // weights. Comparisons instead of rounding, and lanes of their own: compilers turn both into vector operations. Ties go to the even code, as
-// in clamped_code.
+// in ck_code.
 enum { error_lanes = 16 };
 
 static double squared_error(const float *x, size_t count, float scale) {
@@ -135,11 +128,11 @@ static float group_scale(const float *x, size_t count, int bits, uint32_t *scrat
 // What stands for weights of zero: any scale would do, but codes of 1 bit are never 0.
 static float scale_of_output(float scale, int bits) { return scale == 0 ? bits == 1 ? 0.0f : 1.0f : usable(scale); }
 
-float ck_gemm_channel_scale(int bits, size_t count, const float *weights, uint32_t *scratch) {
+CK_APART float channel_scale(int bits, size_t count, const float *weights, uint32_t *scratch) {
   return scale_of_output(group_scale(weights, count, bits, scratch), bits);
 }
 
-float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *weights, float *group_scales, uint32_t *scratch) {
+CK_APART float scale_of_groups(int bits, size_t inputs, size_t group, const float *weights, float *group_scales, uint32_t *scratch) {
   float largest = 0;
   for (size_t g = 0; g < ck_gemm_groups(inputs, group); g++) {
     size_t left = inputs - g * group;
@@ -149,7 +142,7 @@ float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *we
   return scale_of_output(largest / 127.0f, bits);
 }
 
-void ck_gemm_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
+CK_APART void find_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
   for (size_t g = 0; g < groups; g++) {
     // Away from zero, so that the extreme of the group is not clipped; at least 1.
     float magnitude = scale == 0 ? 1.0f : fminf(fmaxf(ceilf(fabsf(group_scales[g] / scale)), 1.0f), 127.0f);
@@ -157,7 +150,7 @@ void ck_gemm_multipliers(size_t groups, const float *group_scales, float scale, 
   }
 }
 
-void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *weights, float scale, const int8_t *multipliers, int8_t *codes) {
+CK_APART void find_codes(int bits, size_t inputs, size_t group, const float *weights, float scale, const int8_t *multipliers, int8_t *codes) {
   size_t length = group == 0 ? inputs : group;
   if (bits == 1) {
     for (size_t k = 0; k < inputs; k++) codes[k] = weights[k] >= 0 ? 1 : -1;
@@ -167,6 +160,34 @@ void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *weights, 
   for (size_t first = 0; first < inputs; first += length) {
     float inverse_scale = 1.0f / (group == 0 ? scale : scale * (float)multipliers[first / length]);
     size_t end = inputs - first < length ? inputs : first + length;
-    for (size_t k = first; k < end; k++) codes[k] = (int8_t)clamped_code(weights[k], inverse_scale, range);
+    for (size_t k = first; k < end; k++) codes[k] = (int8_t)ck_code(weights[k], inverse_scale, 0, (int32_t)range.lowest, (int32_t)range.highest);
   }
+}
+
+// ---- The same in the default floating-point environment
+
+float ck_gemm_channel_scale(int bits, size_t count, const float *weights, uint32_t *scratch) {
+  uint64_t control = ck_begin_default_floats();
+  float scale = channel_scale(bits, count, weights, scratch);
+  ck_end_default_floats(control);
+  return scale;
+}
+
+float ck_gemm_group_scale(int bits, size_t inputs, size_t group, const float *weights, float *group_scales, uint32_t *scratch) {
+  uint64_t control = ck_begin_default_floats();
+  float scale = scale_of_groups(bits, inputs, group, weights, group_scales, scratch);
+  ck_end_default_floats(control);
+  return scale;
+}
+
+void ck_gemm_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
+  uint64_t control = ck_begin_default_floats();
+  find_multipliers(groups, group_scales, scale, multipliers);
+  ck_end_default_floats(control);
+}
+
+void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *weights, float scale, const int8_t *multipliers, int8_t *codes) {
+  uint64_t control = ck_begin_default_floats();
+  find_codes(bits, inputs, group, weights, scale, multipliers, codes);
+  ck_end_default_floats(control);
 }

@@ -2,9 +2,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "float_environment.h"
+#include "int8_weights.h"
 #include "sparse_nm.h"
 
-void ck_nm_keep_largest(const float *dense, size_t inputs, size_t outputs, size_t kept, size_t group, uint8_t *keep) {
+CK_APART void keep_largest(const float *dense, size_t inputs, size_t outputs, size_t kept, size_t group, uint8_t *keep) {
   memset(keep, 0, inputs * outputs);
   for (size_t n = 0; n < outputs; n++) {
     for (size_t first = 0; first < inputs; first += group) {
@@ -19,6 +21,12 @@ void ck_nm_keep_largest(const float *dense, size_t inputs, size_t outputs, size_
       }
     }
   }
+}
+
+void ck_nm_keep_largest(const float *dense, size_t inputs, size_t outputs, size_t kept, size_t group, uint8_t *keep) {
+  uint64_t control = ck_begin_default_floats();
+  keep_largest(dense, inputs, outputs, kept, group, keep);
+  ck_end_default_floats(control);
 }
 
 size_t ck_nm_first_crowded(const uint8_t *keep, size_t inputs, size_t outputs, size_t kept, size_t group) {
@@ -71,16 +79,20 @@ void ck_nm_f32_pack(const float *dense, const uint8_t *keep, size_t inputs, size
   }
 }
 
-void ck_nm_s8_pack(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint8_t *codes, int8_t *values,
-                   float *scales, int32_t *sums) {
+static float largest_kept(const float *row, const uint8_t *marks, size_t inputs) {
+  float largest = 0;
+  for (size_t k = 0; row != NULL && k < inputs; k++)
+    if (marks[k] && fabsf(row[k]) > largest) largest = fabsf(row[k]);
+  return largest;
+}
+
+CK_APART void pack_s8(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint8_t *codes, int8_t *values,
+                      float *scales, int32_t *sums) {
   size_t groups = ck_nm_round_up(inputs, ck_nm_group) / ck_nm_group;
   for (size_t n = 0; n < ck_nm_round_up(outputs, ck_nm_panel); n++) {
     const float *row = n < outputs ? dense + n * inputs : NULL;
     const uint8_t *marks = n < outputs ? keep + n * inputs : NULL;
-    float largest = 0;
-    for (size_t k = 0; row != NULL && k < inputs; k++)
-      if (marks[k] && fabsf(row[k]) > largest) largest = fabsf(row[k]);
-    float scale = largest / 127.0f, inverse = scale > 0 ? 1.0f / scale : 0.0f;
+    ck_int8_scale scale = ck_int8_scale_of(largest_kept(row, marks, inputs));
     int32_t sum = 0;
     for (size_t g = 0; g < groups; g++) {
       uint8_t slots[ck_nm_kept];
@@ -89,14 +101,20 @@ void ck_nm_s8_pack(const float *dense, const uint8_t *keep, size_t inputs, size_
       codes[2 * at] = (uint8_t)(slots[0] | slots[2] << 4);
       codes[2 * at + 1] = (uint8_t)(slots[1] | slots[3] << 4);
       for (size_t j = 0; j < ck_nm_kept; j++) {
-        float code = rintf(weight_at(row, marks, inputs, g * ck_nm_group + slots[j]) * inverse);
-        code = code > 127.0f ? 127.0f : code < -127.0f ? -127.0f : code;
-        values[(((n / 8 * groups + g) * 2 + j / 2) * 8 + n % 8) * 2 + j % 2] = (int8_t)code;
-        sum += (int32_t)code;
+        int8_t code = ck_int8_code(weight_at(row, marks, inputs, g * ck_nm_group + slots[j]), scale);
+        values[(((n / 8 * groups + g) * 2 + j / 2) * 8 + n % 8) * 2 + j % 2] = code;
+        sum += code;
       }
     }
-    if (n < outputs) scales[n] = scale, sums[n] = sum;
+    if (n < outputs) scales[n] = scale.scale, sums[n] = sum;
   }
+}
+
+void ck_nm_s8_pack(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint8_t *codes, int8_t *values,
+                   float *scales, int32_t *sums) {
+  uint64_t control = ck_begin_default_floats();
+  pack_s8(dense, keep, inputs, outputs, group, codes, values, scales, sums);
+  ck_end_default_floats(control);
 }
 
 void ck_nm_f32_unpack(const ck_nm_f32 *w, float *dense) {

@@ -2,10 +2,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "float_environment.h"
+#include "int8_weights.h"
 #include "scalar.h"
 #include "sparse.h"
 
-void ck_sparse_block_norms(const float *dense, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, float *norms) {
+CK_APART void block_norms(const float *dense, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, float *norms) {
   size_t across = (inputs + block_columns - 1) / block_columns, strips = (outputs + block_rows - 1) / block_rows;
   memset(norms, 0, strips * across * sizeof *norms);
   for (size_t n = 0; n < outputs; n++) {
@@ -16,6 +18,12 @@ void ck_sparse_block_norms(const float *dense, size_t inputs, size_t outputs, si
       for (size_t k = 0; k < inputs; k++) row[k / block_columns] += dense[n * inputs + k] * dense[n * inputs + k];
     }
   }
+}
+
+void ck_sparse_block_norms(const float *dense, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, float *norms) {
+  uint64_t control = ck_begin_default_floats();
+  block_norms(dense, inputs, outputs, block_rows, block_columns, norms);
+  ck_end_default_floats(control);
 }
 
 // Numbers that are not negative are ordered as their bits: two passes of counting find the bits of the smallest one kept.
@@ -84,24 +92,28 @@ size_t ck_sparse_collect(const float *dense, const uint8_t *mask, size_t inputs,
   return blocks;
 }
 
-void ck_sparse_quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *offsets, const float *values,
-                        float shared_largest, float *scales, int8_t *codes) {
+CK_APART void quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *offsets, const float *values,
+                       float shared_largest, float *scales, int8_t *codes) {
   size_t block = block_rows * block_columns;
   for (size_t n = 0; n < outputs; n++) {
     size_t strip = n / block_rows, row = n % block_rows * block_columns;
     float largest = shared_largest;
     for (size_t b = offsets[strip]; b < offsets[strip + 1] && shared_largest == 0; b++)
       for (size_t c = 0; c < block_columns; c++) largest = fmaxf(largest, fabsf(values[b * block + row + c]));
-    float scale = largest / 127.0f;
-    scales[n] = scale >= 0x1p-126f ? scale : 1.0f;
+    ck_int8_scale scale = ck_int8_scale_of(largest);
+    scales[n] = scale.scale;
     for (size_t b = offsets[strip]; b < offsets[strip + 1]; b++)
-      for (size_t c = 0; c < block_columns; c++) {
-        float code = values[b * block + row + c] * (1.0f / scales[n]);
-        codes[b * block + row + c] = (int8_t)ck_rint_even(fminf(fmaxf(code, -127.0f), 127.0f));
-      }
+      for (size_t c = 0; c < block_columns; c++) codes[b * block + row + c] = ck_int8_code(values[b * block + row + c], scale);
   }
   // Rows of the last strip beyond N.
   for (size_t n = outputs; n % block_rows != 0; n++)
     for (size_t b = offsets[n / block_rows]; b < offsets[n / block_rows + 1]; b++)
       memset(codes + b * block + n % block_rows * block_columns, 0, block_columns);
+}
+
+void ck_sparse_quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *offsets, const float *values,
+                        float shared_largest, float *scales, int8_t *codes) {
+  uint64_t control = ck_begin_default_floats();
+  quantize(outputs, block_rows, block_columns, offsets, values, shared_largest, scales, codes);
+  ck_end_default_floats(control);
 }

@@ -47,6 +47,16 @@ static uint8_t make_activation(ck_test_extremes extremes, uint64_t *state, int m
   }
 }
 
+// Pairs of inputs 2·i and 2·i + 1 whose weights have equal signs and add up to 128 or 129 in magnitude.
+static void make_edge_pairs(uint64_t *state, size_t outputs, size_t inputs, int8_t *codes) {
+  for (size_t n = 0; n < outputs; n++)
+    for (size_t k = 0; k + 1 < inputs; k += 2) {
+      int sum = 128 + coin(state), first = between(state, sum - 127, 127), sign = coin(state) ? 1 : -1;
+      codes[n * inputs + k] = (int8_t)(sign * first);
+      codes[n * inputs + k + 1] = (int8_t)(sign * (sum - first));
+    }
+}
+
 static operands make_operands(const ck_test_gemm_case *c, ck_test_extremes extremes) {
   uint64_t state = c->seed | 1;
   size_t m = c->rows, k = c->inputs, n = c->outputs, groups = c->group ? (k + c->group - 1) / c->group : 0;
@@ -54,6 +64,7 @@ static operands make_operands(const ck_test_gemm_case *c, ck_test_extremes extre
   int lowest = c->bits == 8 || c->bits == 1 ? -highest : -highest - 1;
   operands o = {allocate(n * k), allocate(n * groups), allocate(m * k), allocate(4 * m), allocate(4 * m), allocate(4 * n), allocate(4 * n)};
   for (size_t i = 0; i < n * k; i++) o.codes[i] = make_code(extremes, &state, lowest, highest, c->bits == 1);
+  if (extremes == ck_test_edge_pairs && c->bits == 8) make_edge_pairs(&state, n, k, o.codes);
   for (size_t i = 0; i < n * groups; i++) {
     int multiplier = between(&state, -127, 127);
     o.multipliers[i] = (int8_t)(extremes == ck_test_random ? multiplier : extremes == ck_test_mixed ? (multiplier < 0 ? -127 : 127) : 127);

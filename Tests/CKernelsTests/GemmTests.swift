@@ -15,7 +15,9 @@ import Testing
         ]
     }
 
-    static let everyExtreme = [ck_test_random, ck_test_lowest, ck_test_highest, ck_test_mixed, ck_test_aligned, ck_test_lowest_times_zero]
+    static let everyExtreme = [
+        ck_test_random, ck_test_lowest, ck_test_highest, ck_test_mixed, ck_test_aligned, ck_test_lowest_times_zero, ck_test_edge_pairs,
+    ]
 
     private func check(
         _ format: Format, rows: Int, inputs: Int, outputs: Int, group: Int = 0, _ extremes: ck_test_extremes = ck_test_random,
@@ -61,6 +63,30 @@ import Testing
                 for extremes in Self.everyExtreme {
                     for rows in [1, 2, 3, 4, 5, 9] { check(format, rows: rows, inputs: inputs, outputs: 17, extremes) }
                 }
+            }
+        }
+    }
+
+    /// Pairs of weights that add up to 128 stay in int16 with activations of 255, those of 129 leave it by 128: listed are exactly the latter, and
+    /// sums are exact wherever one meets the other.
+    @Test func pairsAtTheBoundOfInt16() {
+        let pairs: [(Int8, Int8, isUnsafe: Bool)] = [
+            (64, 64, false), (64, 65, true), (127, 1, false), (127, 2, true), (1, 127, false), (2, 127, true), (-64, -64, false), (-64, -65, true),
+            (-127, -1, false), (-127, -2, true), (-2, -127, true), (127, -127, false), (127, 127, true),
+        ]
+        for (first, second, isUnsafe) in pairs {
+            for place in 0..<33 {  // beside zeros; the last weight of 67 has no partner
+                var codes = [Int8](repeating: 0, count: 67)
+                (codes[2 * place], codes[2 * place + 1]) = (first, second)
+                let starts = GuardedBuffer<UInt32>(count: ck_gemm_unsafe_start_count(67, 1)), units = GuardedBuffer<UInt8>(count: 1)
+                #expect(ck_gemm_list_unsafe(67, 1, codes, starts.base, units.base) == (isUnsafe ? 1 : 0), "\(first) and \(second) at \(place)")
+                if isUnsafe { #expect(Int(units.values[0]) == place / 2) }
+                #expect(starts.guardsAreIntact && units.guardsAreIntact)
+            }
+        }
+        for format in Format.all where format.bits == 8 {
+            for inputs in [1, 2, 4, 31, 64, 96, 97, 128, 333, 1024, 1026, 2050] {
+                for rows in [1, 2, 4, 5, 8, 9, 13] { check(format, rows: rows, inputs: inputs, outputs: 35, ck_test_edge_pairs) }
             }
         }
     }

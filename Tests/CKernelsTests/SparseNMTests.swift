@@ -22,11 +22,13 @@ private final class NMWeights {
             }
         }
         (self.dense, self.keep) = (dense, keep)
-        codes = GuardedBuffer(count: ck_nm_f32_code_count(inputs, outputs))
-        values = GuardedBuffer(count: ck_nm_f32_value_count(inputs, outputs))
-        byteCodes = GuardedBuffer(count: ck_nm_s8_code_count(inputs, outputs))
-        bytes = GuardedBuffer(count: ck_nm_s8_value_count(inputs, outputs))
-        (scales, sums) = (GuardedBuffer(count: outputs), GuardedBuffer(count: outputs))
+        // Before or behind a page that nobody may touch, in turn.
+        let guardPage: GuardPage = (inputs + outputs) % 2 == 0 ? .before : .behind
+        codes = GuardedBuffer(count: ck_nm_f32_code_count(inputs, outputs), guardPage: guardPage)
+        values = GuardedBuffer(count: ck_nm_f32_value_count(inputs, outputs), guardPage: guardPage)
+        byteCodes = GuardedBuffer(count: ck_nm_s8_code_count(inputs, outputs), guardPage: guardPage)
+        bytes = GuardedBuffer(count: ck_nm_s8_value_count(inputs, outputs), guardPage: guardPage)
+        (scales, sums) = (GuardedBuffer(count: outputs, guardPage: guardPage), GuardedBuffer(count: outputs, guardPage: guardPage))
         ck_nm_f32_pack(dense, keep, inputs, outputs, group, codes.base, values.base)
         ck_nm_s8_pack(dense, keep, inputs, outputs, group, byteCodes.base, bytes.base, scales.base, sums.base)
         let intact = [
@@ -62,7 +64,7 @@ private final class NMWeights {
     }
 
     func floats(_ set: InstructionSet, _ x: [Float], rows: Int, bias: [Float]? = nil, relu: Bool = false, split: Bool = false) -> [Float] {
-        let source = GuardedBuffer(x)
+        let source = GuardedBuffer(x, guardPage: .behind)
         var input = ck_sparse_input(data: source.base, rows: rows, stride: inputs, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0), weights = float32
         return product(set, rows: rows, bias: bias, relu: relu, split: split) { output, m, n in
             set.kernels.spmm_f32_f32_nm(&weights, &input, &output, m.lowerBound, m.upperBound, n.lowerBound, n.upperBound)
@@ -70,7 +72,7 @@ private final class NMWeights {
     }
 
     func integers(_ set: InstructionSet, _ x: [UInt8], rows: Int, zeroPoints: [Int32], split: Bool = false) -> [Float] {
-        let stride = (inputs + 7) / 8 * 8, codes = GuardedBuffer<UInt8>(count: rows * stride)
+        let stride = (inputs + 7) / 8 * 8, codes = GuardedBuffer<UInt8>(count: rows * stride, guardPage: .behind)
         for m in 0..<rows { for k in 0..<stride { codes.elements[m * stride + k] = k < inputs ? x[m * inputs + k] : 0 } }
         let ones = GuardedBuffer([Float](repeating: 1, count: rows)), zeros = GuardedBuffer(zeroPoints)
         var activations = ck_nm_activations(codes: codes.base, stride: stride, scales: ones.base, zero_points: zeros.base), weights = int8
@@ -124,7 +126,7 @@ private final class NMWeights {
                 // Whatever the scale of an output, its codes are those that rounding gives.
                 let codes = (0..<n).flatMap { row -> [Int] in
                     let scale = w.scales.values[row]
-                    return (0..<k).map { scale == 0 ? 0 : Int((w.dense[row * k + $0] * (1 / scale)).rounded(.toNearestOrEven)) }
+                    return (0..<k).map { Int((w.dense[row * k + $0] * (1 / scale)).rounded(.toNearestOrEven)) }
                 }
                 let x = (0..<m * k).map { _ in i % 2 == 0 ? (Bool.random(using: &generator) ? 255 : 0) : UInt8.random(in: 0...255, using: &generator)
                 }

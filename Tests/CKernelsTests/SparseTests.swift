@@ -52,10 +52,14 @@ private final class SparseWeights {
         #expect(scratch.guardsAreIntact)
     }
 
+    /// Packed arrays lie before or behind a page that nobody may touch, in turn.
+    private var guardPage: GuardPage { (inputs + outputs) % 2 == 0 ? .before : .behind }
+
     private func arrays(_ sizes: ck_sparse_sizes) -> (ck_sparse_arrays, (Int, Int) -> ck_sparse_structure) {
-        let starts = GuardedBuffer<UInt32>(count: sizes.slices + 1), runs = GuardedBuffer<ck_sparse_run>(count: sizes.runs)
-        let strips = GuardedBuffer<UInt32>(count: sizes.strips)
-        let columns = GuardedBuffer<UInt16>(count: sizes.columns + ck_sparse_padding / 2)
+        let starts = GuardedBuffer<UInt32>(count: sizes.slices + 1, guardPage: guardPage)
+        let runs = GuardedBuffer<ck_sparse_run>(count: sizes.runs, guardPage: guardPage)
+        let strips = GuardedBuffer<UInt32>(count: sizes.strips, guardPage: guardPage)
+        let columns = GuardedBuffer<UInt16>(count: sizes.columns, guardPage: guardPage)
         owners += [starts, runs, strips, columns]
         let structure = { [inputs, outputs, shape] (slices: Int, slice: Int) in
             ck_sparse_structure(
@@ -68,7 +72,7 @@ private final class SparseWeights {
     private func packFloat32(_ offsets: [UInt32], _ columns: [UInt32], _ values: [Float], slice: Int, _ scratch: GuardedBuffer<UInt32>) {
         let columns = columns + [0], values = values + [0]  // arrays of no elements have no address
         let sizes = ck_sparse_f32_sizes(inputs, outputs, shape.rows, shape.columns, slice, offsets, columns, scratch.base)
-        let packed = GuardedBuffer<Float>(count: sizes.values + ck_sparse_padding / 4)
+        let packed = GuardedBuffer<Float>(count: sizes.values, guardPage: guardPage)
         var (parts, structure) = arrays(sizes)
         ck_sparse_f32_pack(inputs, outputs, shape.rows, shape.columns, slice, offsets, columns, values, scratch.base, &parts, packed.base)
         float32 = ck_sparse_f32(structure: structure(sizes.slices, slice), values: packed.base)
@@ -78,8 +82,9 @@ private final class SparseWeights {
     private func packInt8(_ offsets: [UInt32], _ columns: [UInt32], _ codes: [Int8], scale: Float, _ scratch: GuardedBuffer<UInt32>) {
         let columns = columns + [0], codes = codes + [0]
         let sizes = ck_sparse_s8_sizes(inputs, outputs, shape.rows, shape.columns, offsets, codes, scratch.base)
-        let packed = GuardedBuffer<Int8>(count: sizes.values + ck_sparse_padding), sums = GuardedBuffer<Int32>(count: outputs)
-        let scales = GuardedBuffer([Float](repeating: scale, count: outputs))
+        let packed = GuardedBuffer<Int8>(count: sizes.values, guardPage: guardPage)
+        let sums = GuardedBuffer<Int32>(count: outputs, guardPage: guardPage)
+        let scales = GuardedBuffer([Float](repeating: scale, count: outputs), guardPage: guardPage)
         var (parts, structure) = arrays(sizes)
         ck_sparse_s8_pack(inputs, outputs, shape.rows, shape.columns, offsets, columns, codes, scratch.base, &parts, packed.base, sums.base)
         int8 = ck_sparse_s8(structure: structure(1, inputs), values: packed.base, scales: scales.base, sums: sums.base)
@@ -94,7 +99,7 @@ private final class SparseWeights {
         let (stored, xStride) = Self.lay(x, rows, inputs, xLayout, gap)
         let y = GuardedBuffer<Float>(count: rows * (outputs + gap) + outputs * (rows + gap)),
             yStride = (yLayout == ck_row_major ? outputs : rows) + gap
-        let source = GuardedBuffer(stored), biases = GuardedBuffer(bias ?? [])
+        let source = GuardedBuffer(stored, guardPage: guardPage), biases = GuardedBuffer(bias ?? [])
         var structure = isInt8 ? int8.structure : float32.structure
         let workspace = GuardedBuffer<UInt8>(count: ck_sparse_workspace_bytes(&structure, isInt8 ? 1 : 0))
         let before = y.values.map(\.bitPattern)
@@ -135,7 +140,8 @@ private final class SparseWeights {
     }
 
     func vectorProduct(_ set: InstructionSet, _ x: [Float], bias: [Float], relu: Bool) -> [Float] {
-        let y = GuardedBuffer<Float>(count: outputs), source = GuardedBuffer(x), biases = GuardedBuffer(bias)
+        let y = GuardedBuffer<Float>(count: outputs), source = GuardedBuffer(x, guardPage: guardPage),
+            biases = GuardedBuffer(bias, guardPage: guardPage)
         var output = ck_sparse_output(data: y.base, stride: outputs, layout: ck_row_major, bias: UnsafePointer(biases.base), relu: relu ? 1 : 0)
         set.kernels.spmv_f32_f32_block(&float32, source.base, &output)
         #expect(y.guardsAreIntact)
@@ -144,7 +150,7 @@ private final class SparseWeights {
 
     /// The product of one row of int8 weights, and the exact result by the rules of quantize.h and sparse.h.
     func quantizedVectorProduct(_ set: InstructionSet, _ x: [Float], bias: [Float], relu: Bool) -> (y: [Float], expected: [Float]) {
-        let padded = (inputs + 31) / 32 * 32, codes = GuardedBuffer<UInt8>(count: padded)
+        let padded = (inputs + 31) / 32 * 32, codes = GuardedBuffer<UInt8>(count: padded, guardPage: guardPage)
         var scale = Float(0), zero = Int32(0)
         set.kernels.quantize_rows_u8_f32(x, 1, inputs, inputs, 255, codes.base, padded, &scale, &zero)
         let y = GuardedBuffer<Float>(count: outputs), biases = GuardedBuffer(bias),
@@ -278,6 +284,35 @@ private let layouts = [
         #expect(values((0..<k).map { $0 % 4 < 2 ? 100 : 28 }) == k)
         #expect(values((0..<k).map { $0 % 4 < 2 ? -100 : -28 }) == k)
         #expect(scratch.guardsAreIntact)
+    }
+
+    /// Pairs of weights that add up to 128 stay as they are, those of 129 are split: either way sums are exact with activations of 255.
+    @Test(arguments: [Shape(rows: 1, columns: 1), Shape(rows: 4, columns: 1), Shape(rows: 1, columns: 4), Shape(rows: 4, columns: 4)])
+    fileprivate func pairsAtTheBoundOfInt16(shape: Shape) {
+        var generator = SplitMix64(stream: UInt64(1400 + shape.rows * 20 + shape.columns))
+        let k = 24, n = 8
+        for (pair, isSplit) in [((64, 64), false), ((64, 65), true), ((127, 1), false), ((127, 2), true), ((100, 28), false), ((100, 29), true)] {
+            for sign in [1, -1] {
+                var next = 0
+                let w = SparseWeights(shape, inputs: k, outputs: n, density: 1, generator: &generator) { _ in
+                    defer { next += 1 }
+                    return Int8(sign * (next % 2 == 0 ? pair.0 : pair.1))
+                }
+                let exact = (0..<n).map { output in Float(255 * (0..<k).reduce(0) { $0 + Int(w.denseCodes[output * k + $1]) }) }
+                for set in InstructionSet.available {
+                    let x = [Float](repeating: 255, count: 9 * k)
+                    let y = w.product(set, x, rows: 9, isInt8: true)
+                    #expect(y == (0..<9).flatMap { _ in exact }, "\(set.testDescription) \(pair) × \(sign)")
+                    let (row, _) = w.quantizedVectorProduct(set, Array(x.prefix(k)), bias: [Float](repeating: 0, count: n), relu: false)
+                    #expect(row == exact, "\(set.testDescription) \(pair) × \(sign), one row")
+                }
+                if shape.columns == 4 {  // quads are neighbours: their number tells whether they were split
+                    let runs = UnsafeBufferPointer(start: w.int8.structure.runs, count: Int(w.int8.structure.run_starts[1]))
+                    let quads = runs.reduce(0) { $0 + Int($1.strips * $1.blocks) }
+                    #expect(quads == k / 4 * n / shape.rows * (isSplit ? 2 : 1), "\(pair) × \(sign)")
+                }
+            }
+        }
     }
 
     /// Activations 0…255 with 255 in each row have scale 1 and zero point 0, so that codes are the activations themselves and the

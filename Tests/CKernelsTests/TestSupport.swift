@@ -40,20 +40,30 @@ struct SplitMix64: RandomNumberGenerator {
     }
 }
 
-/// `count` elements that begin `offset` elements after a 64-byte boundary, between guard bytes that nobody may change.
+/// On which side of some memory, without a gap, lies a page that ends the process when it is read or written.
+enum GuardPage: CaseIterable { case before, behind }
+
+/// `count` elements that begin `offset` elements after a 64-byte boundary, between guard bytes that nobody may change; or right behind or
+/// right before a page that nobody may touch.
 final class GuardedBuffer<Element: BitwiseCopyable> {
     let elements: UnsafeMutableBufferPointer<Element>
     private let memory: UnsafeMutableRawBufferPointer
     private let lead: Int
+    private let isMapped: Bool
     private static var pattern: UInt8 { 0xA5 }
 
     /// Elements hold the guard pattern until they are written.
-    init(count: Int, offset: Int = 0) {
-        let stride = MemoryLayout<Element>.stride
-        lead = 64 + offset * stride
-        memory = .allocate(byteCount: lead + count * stride + 64, alignment: 64)
-        memory.initializeMemory(as: UInt8.self, repeating: Self.pattern)
-        elements = UnsafeMutableBufferPointer(rebasing: memory[lead..<lead + count * stride].bindMemory(to: Element.self)[...])
+    convenience init(count: Int, offset: Int = 0) {
+        let stride = MemoryLayout<Element>.stride, lead = 64 + offset * stride
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: lead + count * stride + 64, alignment: 64)
+        self.init(memory, count: count, lead: lead, isMapped: false)
+    }
+
+    /// The same at a guard page. Before one, elements are aligned as their type alone.
+    convenience init(count: Int, guardPage: GuardPage) {
+        let byteCount = count * MemoryLayout<Element>.stride, mapped = ck_test_mapped_bytes(byteCount)
+        let memory = UnsafeMutableRawBufferPointer(start: ck_test_map_between_guards(byteCount)!, count: mapped)
+        self.init(memory, count: count, lead: guardPage == .before ? 0 : mapped - byteCount, isMapped: true)
     }
 
     convenience init(_ values: [Element], offset: Int = 0) {
@@ -61,7 +71,22 @@ final class GuardedBuffer<Element: BitwiseCopyable> {
         _ = elements.update(fromContentsOf: values)
     }
 
-    deinit { memory.deallocate() }
+    convenience init(_ values: [Element], guardPage: GuardPage) {
+        self.init(count: values.count, guardPage: guardPage)
+        _ = elements.update(fromContentsOf: values)
+    }
+
+    private init(_ memory: UnsafeMutableRawBufferPointer, count: Int, lead: Int, isMapped: Bool) {
+        memory.initializeMemory(as: UInt8.self, repeating: Self.pattern)
+        let bytes = memory[lead..<lead + count * MemoryLayout<Element>.stride]
+        elements = UnsafeMutableBufferPointer(
+            start: (memory.baseAddress! + lead).bindMemory(to: Element.self, capacity: count), count: bytes.count / MemoryLayout<Element>.stride)
+        (self.memory, self.lead, self.isMapped) = (memory, lead, isMapped)
+    }
+
+    deinit {
+        if isMapped { ck_test_unmap_between_guards(memory.baseAddress!, memory.count) } else { memory.deallocate() }
+    }
 
     var base: UnsafeMutablePointer<Element> { elements.baseAddress! }
     var values: [Element] { Array(elements) }

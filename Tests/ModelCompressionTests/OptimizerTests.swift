@@ -78,6 +78,23 @@ import Testing
         }
     }
 
+    /// w −= rate · m̂ / (√v̂ + epsilon): where gradients are small against epsilon, or of its size, its place shows.
+    @Test(arguments: [1e-2, 1e-4, 1.0]) func adamAddsEpsilonToTheRoot(epsilon: Double) {
+        for gradient in [epsilon / 8, epsilon, 8 * epsilon] {
+            let parameter = Parameter(name: "w", value: Tensor(rows: 1, columns: 9), decays: true)
+            for step in 0..<3 {
+                for i in 0..<9 { parameter.gradient.pointer[i] = Float(gradient) * (i % 2 == 0 ? 1 : -1) }
+                Optimizer.adam(beta1: 0.9, beta2: 0.99, epsilon: Float(epsilon), weightDecay: 0).update(parameter, rate: 0.5, step: step)
+            }
+            // Constant gradients: the corrected moments are the gradient and its square, so that each step is the same.
+            let expected = 3 * 0.5 * gradient / (gradient + epsilon)
+            for i in 0..<9 {
+                let moved = -Double(parameter.value.pointer[i]) * (i % 2 == 0 ? 1 : -1)
+                #expect(abs(moved - expected) < 1e-4 * expected, "gradient \(gradient), epsilon \(epsilon)")
+            }
+        }
+    }
+
     @Test(arguments: [
         Optimizer.sgd(momentum: 0.9, weightDecay: 0.1, nesterov: true), .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1),
     ]) func masksHoldThroughMomentumAndDecay(optimizer: Optimizer) {

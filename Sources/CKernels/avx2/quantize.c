@@ -193,75 +193,15 @@ void ck_quantize_rows_u8_f32__avx2(const float *x, size_t rows, size_t columns, 
   }
 }
 
-static inline __m256i widen_s8(const int8_t *codes) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)codes)); }
-static inline __m256i widen_u8(const uint8_t *codes) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)codes)); }
-static inline __m256i widen16_s8(const int8_t *codes) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)codes)); }
-static inline __m256i widen16_u8(const uint8_t *codes) { return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)codes)); }
-
-// VPSADBW adds bytes as unsigned: `bias` (0 or 128) makes signed ones so, by flipping their top bit, and leaves the sum again.
-static inline int32_t sum_of(const void *codes, size_t count, int bias) {
-  const uint8_t *bytes = codes;
-  __m256i flip = _mm256_set1_epi8((char)bias), sums = _mm256_setzero_si256();
+void ck_dequantize_f32_s8__avx2(const int8_t *codes, size_t count, float scale, int32_t zero_point, float *x) {
   size_t i = 0;
-  for (; count - i >= 32; i += 32) {
-    __m256i block = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(bytes + i)), flip);
-    sums = _mm256_add_epi64(sums, _mm256_sad_epu8(block, _mm256_setzero_si256()));
+  for (; count - i >= 8; i += 8) {
+    __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(codes + i)));
+    __m256 steps = _mm256_cvtepi32_ps(_mm256_sub_epi32(wide, _mm256_set1_epi32(zero_point)));
+    _mm256_storeu_ps(x + i, _mm256_mul_ps(steps, _mm256_set1_ps(scale)));
   }
-  __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-  int64_t sum = _mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1);
-  for (; i < count; i++) sum += bytes[i] ^ bias;
-  return (int32_t)(sum - bias * (int64_t)count);
+  for (; i < count; i++) x[i] = scale * (float)(codes[i] - zero_point);
 }
-
-// Adds the rows r < rows of 16·vectors columns to sums. 128 rows of 255 fit in int16: 128 · 255 = 32,640.
-#define COLUMN_STRIP(integer, code)                                                                                      \
-  static inline void add_columns_##integer(const code *codes, size_t rows, size_t stride, int vectors, int32_t *sums) {  \
-    for (size_t first = 0; first < rows; first += 128) {                                                                 \
-      size_t end = rows - first < 128 ? rows : first + 128;                                                              \
-      __m256i partial[4] = {0};                                                                                          \
-      for (size_t r = first; r < end; r++) {                                                                             \
-        for (int v = 0; v < vectors; v++)                                                                                \
-          partial[v] = _mm256_add_epi16(partial[v], widen16_##integer(codes + r * stride + 16 * v));                     \
-      }                                                                                                                  \
-      for (int v = 0; v < vectors; v++) {                                                                                \
-        add_to(sums + 16 * v, _mm256_cvtepi16_epi32(_mm256_castsi256_si128(partial[v])));                                \
-        add_to(sums + 16 * v + 8, _mm256_cvtepi16_epi32(_mm256_extracti128_si256(partial[v], 1)));                       \
-      }                                                                                                                  \
-    }                                                                                                                    \
-  }
-
-static inline void add_to(int32_t *sums, __m256i more) {
-  __m256i *place = (__m256i *)sums;
-  _mm256_storeu_si256(place, _mm256_add_epi32(_mm256_loadu_si256(place), more));
-}
-
-COLUMN_STRIP(s8, int8_t)
-COLUMN_STRIP(u8, uint8_t)
-
-#define CODE_KERNELS(integer, code, bias)                                                                                    \
-  void ck_dequantize_f32_##integer##__avx2(const code *codes, size_t count, float scale, int32_t zero_point, float *x) {     \
-    size_t i = 0;                                                                                                            \
-    for (; count - i >= 8; i += 8) {                                                                                         \
-      __m256i steps = _mm256_sub_epi32(widen_##integer(codes + i), _mm256_set1_epi32(zero_point));                           \
-      _mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_cvtepi32_ps(steps), _mm256_set1_ps(scale)));                              \
-    }                                                                                                                        \
-    for (; i < count; i++) x[i] = scale * (float)(codes[i] - zero_point);                                                    \
-  }                                                                                                                          \
-  void ck_row_sums_s32_##integer##__avx2(const code *codes, size_t rows, size_t columns, size_t stride, int32_t *sums) {     \
-    for (size_t r = 0; r < rows; r++) sums[r] = sum_of(codes + r * stride, columns, bias);                                   \
-  }                                                                                                                          \
-  void ck_column_sums_s32_##integer##__avx2(const code *codes, size_t rows, size_t columns, size_t stride, int32_t *sums) {  \
-    for (size_t c = 0; c < columns; c++) sums[c] = 0;                                                                        \
-    size_t c = 0;                                                                                                            \
-    for (; columns - c >= 64; c += 64) add_columns_##integer(codes + c, rows, stride, 4, sums + c);                          \
-    for (; columns - c >= 16; c += 16) add_columns_##integer(codes + c, rows, stride, 1, sums + c);                          \
-    for (size_t r = 0; r < rows; r++) {                                                                                      \
-      for (size_t last = c; last < columns; last++) sums[last] += codes[r * stride + last];                                  \
-    }                                                                                                                        \
-  }
-
-CODE_KERNELS(s8, int8_t, 0x80)
-CODE_KERNELS(u8, uint8_t, 0)
 
 #pragma clang attribute pop
 #endif

@@ -1,5 +1,5 @@
 // SIMD kernels of model compression. The C layer allocates nothing, starts no threads and keeps no state but the table of
-// kernels (dispatch.h). It checks nothing in release builds: every header states what it requires.
+// kernels and how it was chosen (dispatch.h). It checks nothing in release builds: every header states what it requires.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 

@@ -29,9 +29,36 @@ typedef struct ck_kernels {
 #undef CK_MEMBER_avx512
 } ck_kernels;
 
-// The table in use. The first call chooses the fastest available set, or the one that the environment variable CK_ISA
-// names; if that one is unknown or not available here, it says so on standard error and ends the process.
+// The table in use: that of ck_selected_isa, unless ck_use_isa has set another.
 const ck_kernels *_Nonnull ck_active_kernels(void);
+
+// Whether the instructions of `isa` belong to the set in use, for loops that are compiled for some sets outside of the table.
+bool ck_isa_is_active(ck_isa isa);
+
+// How the first set in use was chosen.
+typedef enum ck_isa_reason {
+  ck_isa_best,         // CK_ISA is not set: the best set of this machine
+  ck_isa_requested,    // the set that CK_ISA names
+  ck_isa_unknown,      // CK_ISA names no set: the best one
+  ck_isa_unavailable,  // CK_ISA names a set that this machine cannot run: the best one
+} ck_isa_reason;
+
+typedef struct ck_isa_selection {
+  const char *_Nullable requested;  // null where nothing was asked for
+  ck_isa used;
+  ck_isa_reason reason;
+} ck_isa_selection;
+
+// What is used where CK_ISA is `requested`; null and "" ask for nothing.
+ck_isa_selection ck_select_isa(const char *_Nullable requested);
+
+// The same for the environment variable CK_ISA (at most 63 bytes of it) as it was when the first function here was called: what the set in use
+// was chosen by. A library does not end its host: programs for which only the requested set will do ask here, and refuse.
+ck_isa_selection ck_selected_isa(void);
+
+// A selection as a line of text without its end, at most `capacity` bytes with the terminating zero (none if 0; text may be null then). Returns
+// the length of the whole line.
+size_t ck_describe_isa_selection(ck_isa_selection selection, char *_Nullable text, size_t capacity);
 
 // The table of one instruction set (what it lacks comes from the sets before it); null if this machine cannot run it.
 const ck_kernels *_Nullable ck_kernels_of(ck_isa isa);

@@ -27,7 +27,6 @@ typedef void ck_fn_quantize_u8_f32(const float *_Nonnull x, size_t count, float 
                                    int32_t highest, uint8_t *_Nonnull codes);
 // x[i] = scale · (codes[i] − zero_point), rounded once. |zero_point| ≤ 2²³.
 typedef void ck_fn_dequantize_f32_s8(const int8_t *_Nonnull codes, size_t count, float scale, int32_t zero_point, float *_Nonnull x);
-typedef void ck_fn_dequantize_f32_u8(const uint8_t *_Nonnull codes, size_t count, float scale, int32_t zero_point, float *_Nonnull x);
 
 // Dynamic activations: each row r of x[rows, columns] gets the scale and zero point of ck_affine_of_range (scalar.h) for its
 // own range, NaNs skipped, and codes[r, 0..<columns] = clamp(rint(x · inverse_scale) + zero_point, 0, highest);
@@ -35,12 +34,5 @@ typedef void ck_fn_dequantize_f32_u8(const uint8_t *_Nonnull codes, size_t count
 // scale 1 and a zero point of 0 or highest: its infinities clamp, its small numbers keep their order.
 typedef void ck_fn_quantize_rows_u8_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, int32_t highest,
                                         uint8_t *_Nonnull codes, size_t code_stride, float *_Nonnull scale, int32_t *_Nonnull zero_point);
-
-// sums[r] = Σ_c codes[r, c], exactly (columns ≤ 2²³: 255 · 2²³ < 2³¹).
-typedef void ck_fn_row_sums_s32_s8(const int8_t *_Nonnull codes, size_t rows, size_t columns, size_t stride, int32_t *_Nonnull sums);
-typedef void ck_fn_row_sums_s32_u8(const uint8_t *_Nonnull codes, size_t rows, size_t columns, size_t stride, int32_t *_Nonnull sums);
-// sums[c] = Σ_r codes[r, c], exactly (rows ≤ 2²³).
-typedef void ck_fn_column_sums_s32_s8(const int8_t *_Nonnull codes, size_t rows, size_t columns, size_t stride, int32_t *_Nonnull sums);
-typedef void ck_fn_column_sums_s32_u8(const uint8_t *_Nonnull codes, size_t rows, size_t columns, size_t stride, int32_t *_Nonnull sums);
 
 #endif

@@ -103,6 +103,19 @@ static inline int32_t ck_rint_even(float x) {
   return truncated + up - down;
 }
 
+// The code of a number, the one rule of quantize.h: clamp(rint(x · inverse_scale) + zero_point, lowest, highest), 0 (clamped) where the product
+// is a NaN. It clamps before it rounds, so that the cast cannot overflow: with integer bounds clamp(rint(v)) = rint(clamp(v)), and the bounds
+// are exact, |lowest − zero_point| ≤ 2²³ + 2⁸ < 2²⁴.
+static inline int32_t ck_code(float x, float inverse_scale, int32_t zero_point, int32_t lowest, int32_t highest) {
+  float product = x * inverse_scale;
+  float low = (float)(lowest - zero_point), high = (float)(highest - zero_point);
+  float clamped = product > low ? product : low;
+  clamped = clamped < high ? clamped : high;
+  int32_t code = ck_rint_even(clamped) + zero_point;
+  int32_t zero = lowest > 0 ? lowest : highest < 0 ? highest : 0;
+  return product == product ? code : zero;
+}
+
 // Affine map of real numbers to codes: code = rint(x · inverse_scale) + zero_point, x ≈ scale · (code − zero_point).
 typedef struct ck_affine {
   float scale, inverse_scale;

@@ -14,7 +14,6 @@
 
 enum {
   ck_sparse_max_slice = 65536,  // inputs in a slice: columns are stored in 16 bits
-  ck_sparse_padding = 64,       // bytes that kernels may read behind the last value and column
   ck_sparse_s8_tile = 32,       // rows of X that the int8 kernel takes at a time
 };
 
@@ -29,7 +28,7 @@ typedef struct ck_sparse_run {
   uint32_t strips, blocks;
 } ck_sparse_run;
 
-// What float32 and int8 matrices share. Memory belongs to the caller.
+// What float32 and int8 matrices share. Memory belongs to the caller; nothing before or behind the arrays is read.
 typedef struct ck_sparse_structure {
   size_t inputs, outputs;                     // K, N
   size_t block_rows, block_columns;           // R, C
@@ -72,8 +71,8 @@ size_t ck_sparse_collect(const float *_Nonnull dense, const uint8_t *_Nullable m
                          size_t block_columns, const uint8_t *_Nonnull keep, uint32_t *_Nullable offsets, uint32_t *_Nullable columns,
                          float *_Nullable values);
 
-// int8 codes of canonical values [blocks][R][C]: scales[n] = the largest magnitude of output n / 127
-// (of all outputs, where `shared_largest` is that instead of 0), codes = rint(w / scale).
+// int8 codes of canonical values [blocks][R][C], finite: scales[n] = the largest magnitude of output n / 127 (of all outputs, where
+// `shared_largest` is that instead of 0), at least 2⁻¹⁴⁹, 1 where all weights are 0; codes = ck_code of w and 1 / scale.
 void ck_sparse_quantize(size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets, const float *_Nonnull values,
                         float shared_largest, float *_Nonnull scales, int8_t *_Nonnull codes);
 

@@ -59,7 +59,7 @@ size_t ck_nm_first_crowded(const uint8_t *_Nonnull keep, size_t inputs, size_t o
 // Packs dense[N, K] where keep[N, K] is not zero; every group keeps at most as many as it may.
 void ck_nm_f32_pack(const float *_Nonnull dense, const uint8_t *_Nonnull keep, size_t inputs, size_t outputs, size_t group,
                     uint32_t *_Nonnull codes, float *_Nonnull values);
-// The same as int8: scales[n] = the largest kept magnitude of output n / 127 (0 where all are 0), code = rint(w / scale).
+// The same as int8, scales and codes as in ck_sparse_quantize.
 void ck_nm_s8_pack(const float *_Nonnull dense, const uint8_t *_Nonnull keep, size_t inputs, size_t outputs, size_t group,
                    uint8_t *_Nonnull codes, int8_t *_Nonnull values, float *_Nonnull scales, int32_t *_Nonnull sums);
 // Slots as plain arrays [N][4 · ⌈K/8⌉]: positions are the inputs of the slots less 8 · (slot / 4); slots behind K hold 0. int8 codes −127…127; packing

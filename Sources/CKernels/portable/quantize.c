@@ -30,45 +30,18 @@ void ck_row_absmax_f32__portable(const float *x, size_t rows, size_t columns, si
   }
 }
 
-// Clamps before rounding, so that the cast cannot overflow: with integer bounds clamp(rint(v)) = rint(clamp(v)), and the
-// bounds are exact, |lowest − zero_point| ≤ 2²³ + 2⁸ < 2²⁴.
-static inline int32_t code_of(float x, float inverse_scale, int32_t zero_point, int32_t lowest, int32_t highest) {
-  float product = x * inverse_scale;
-  float low = (float)(lowest - zero_point), high = (float)(highest - zero_point);
-  float clamped = product > low ? product : low;
-  clamped = clamped < high ? clamped : high;
-  int32_t code = ck_rint_even(clamped) + zero_point;
-  int32_t zero = lowest > 0 ? lowest : highest < 0 ? highest : 0;
-  return product == product ? code : zero;
-}
-
-#define QUANTIZE_KERNELS(integer, code)                                                                                   \
+#define QUANTIZE_KERNEL(integer, code)                                                                                    \
   void ck_quantize_##integer##_f32__portable(const float *x, size_t count, float inverse_scale, int32_t zero_point,       \
                                              int32_t lowest, int32_t highest, code *codes) {                              \
-    for (size_t i = 0; i < count; i++) codes[i] = (code)code_of(x[i], inverse_scale, zero_point, lowest, highest);        \
-  }                                                                                                                       \
-  void ck_dequantize_f32_##integer##__portable(const code *codes, size_t count, float scale, int32_t zero_point,          \
-                                               float *x) {                                                                \
-    for (size_t i = 0; i < count; i++) x[i] = scale * (float)(codes[i] - zero_point);                                     \
-  }                                                                                                                       \
-  void ck_row_sums_s32_##integer##__portable(const code *codes, size_t rows, size_t columns, size_t stride,               \
-                                             int32_t *sums) {                                                             \
-    for (size_t r = 0; r < rows; r++) {                                                                                   \
-      int32_t sum = 0;                                                                                                    \
-      for (size_t c = 0; c < columns; c++) sum += codes[r * stride + c];                                                  \
-      sums[r] = sum;                                                                                                      \
-    }                                                                                                                     \
-  }                                                                                                                       \
-  void ck_column_sums_s32_##integer##__portable(const code *codes, size_t rows, size_t columns, size_t stride,            \
-                                                int32_t *sums) {                                                          \
-    for (size_t c = 0; c < columns; c++) sums[c] = 0;                                                                     \
-    for (size_t r = 0; r < rows; r++) {                                                                                   \
-      for (size_t c = 0; c < columns; c++) sums[c] += codes[r * stride + c];                                              \
-    }                                                                                                                     \
+    for (size_t i = 0; i < count; i++) codes[i] = (code)ck_code(x[i], inverse_scale, zero_point, lowest, highest);        \
   }
 
-QUANTIZE_KERNELS(s8, int8_t)
-QUANTIZE_KERNELS(u8, uint8_t)
+QUANTIZE_KERNEL(s8, int8_t)
+QUANTIZE_KERNEL(u8, uint8_t)
+
+void ck_dequantize_f32_s8__portable(const int8_t *codes, size_t count, float scale, int32_t zero_point, float *x) {
+  for (size_t i = 0; i < count; i++) x[i] = scale * (float)(codes[i] - zero_point);
+}
 
 void ck_quantize_rows_u8_f32__portable(const float *x, size_t rows, size_t columns, size_t stride, int32_t highest, uint8_t *codes,
                                        size_t code_stride, float *scale, int32_t *zero_point) {

@@ -59,14 +59,6 @@ static ck_affine range_of_row(const ck_sparse_input *x, size_t m, size_t inputs)
   return ck_affine_of_range(lowest, highest, 255);
 }
 
-static int32_t code_of(float x, ck_affine affine) {
-  float value = x * affine.inverse_scale;
-  if (value != value) return 0;
-  value = value > 1024.0f ? 1024.0f : value < -1024.0f ? -1024.0f : value;
-  int32_t code = ck_rint_even(value) + affine.zero_point;
-  return code < 0 ? 0 : code > 255 ? 255 : code;
-}
-
 // One row of codes: these, or those of row m of X.
 typedef struct code_row {
   const uint8_t *codes;
@@ -76,7 +68,7 @@ typedef struct code_row {
 } code_row;
 
 static int32_t code_at(const code_row *row, size_t k) {
-  return row->codes != NULL ? row->codes[k] : code_of(input_at(row->x, row->m, k), row->affine);
+  return row->codes != NULL ? row->codes[k] : ck_code(input_at(row->x, row->m, k), row->affine.inverse_scale, row->affine.zero_point, 0, 255);
 }
 
 static int32_t integer_sum(const ck_sparse_s8 *w, size_t n, const code_row *row) {

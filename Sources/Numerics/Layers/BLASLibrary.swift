@@ -11,8 +11,10 @@ public enum BLASLibrary {
     private typealias SetThreads = @convention(c) (Int32) -> Void
     private typealias GetText = @convention(c) () -> UnsafePointer<CChar>?
 
-    private static let setThreads: SetThreads? = symbol("openblas_set_num_threads").map { unsafeBitCast($0, to: SetThreads.self) }
-    private static let threadsInUse = Atomic<Int>(0)
+    private static let threadCount: BLASThreadCount? = symbol("openblas_set_num_threads").map {
+        let setThreads = unsafeBitCast($0, to: SetThreads.self)
+        return BLASThreadCount { setThreads(Int32($0)) }
+    }
 
     private static func symbol(_ name: String) -> UnsafeMutableRawPointer? {
         // Null asks for the symbols of everything that is loaded.
@@ -21,8 +23,7 @@ public enum BLASLibrary {
 
     /// Makes BLAS calls use this many threads, where the library can be told.
     package static func use(_ parallelism: Parallelism) {
-        guard let setThreads, threadsInUse.exchange(parallelism.threads, ordering: .relaxed) != parallelism.threads else { return }
-        setThreads(Int32(parallelism.threads))
+        threadCount?.use(parallelism.threads)
     }
 
     /// Name, version and kernel of the library, such as "OpenBLAS 0.3.21 … Zen"; where it does not tell, its file.
@@ -55,4 +56,29 @@ public enum BLASLibrary {
         let paths = maps.split(separator: "\n").compactMap { $0.split(separator: " ").last.map(String.init) }
         return paths.first { $0.contains("/libblas") || $0.contains("blas/") } ?? "unknown BLAS"
     }()
+}
+
+/// The number of threads that a library was told last. Telling it takes long, so it is told changes alone; telling and noting are one step, or
+/// of two threads the one could tell last and the other note last, and the wrong number would stay.
+package final class BLASThreadCount: Sendable {
+    private let told = Atomic<Int>(0)
+    private let telling = Mutex<Void>(())
+    private let tell: @Sendable (Int) -> Void
+
+    package init(tell: @escaping @Sendable (Int) -> Void) {
+        self.tell = tell
+    }
+
+    /// Tells `threads` unless that is what was told last.
+    package func use(_ threads: Int) {
+        guard told.load(ordering: .acquiring) != threads else { return }  // no lock where nothing changes
+        telling.withLock { _ in
+            guard told.load(ordering: .relaxed) != threads else { return }
+            tell(threads)
+            told.store(threads, ordering: .releasing)
+        }
+    }
+
+    /// What was told last; 0 before that.
+    package var current: Int { told.load(ordering: .acquiring) }
 }

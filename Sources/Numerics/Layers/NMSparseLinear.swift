@@ -70,20 +70,40 @@ public struct NMSparseLinear: LinearLayer {
         }
     }
 
+    /// Codes of X in scratch memory.
+    private struct Codes {
+        let codes: UnsafeMutablePointer<UInt8>
+        let stride: Int
+        let scales: UnsafeMutablePointer<Float>
+        let zeroPoints: UnsafeMutablePointer<Int32>
+    }
+
+    /// Chunk by chunk of rows, as `QuantizedMatrix` does.
     private func multiplyCodes(
         _ x: UnsafePointer<Float>, rows m: Int, _ y: ck_sparse_output, _ workspace: inout Workspace, _ parallelism: Parallelism
     ) {
-        let kernels = ck_active_kernels().pointee, columns = inputs, stride = roundUp(columns, toMultipleOf: ck_nm_group)
+        let share = min(m, QuantizedMatrix.chunkRows(m)), width = roundUp(inputs, toMultipleOf: ck_nm_group)
         func carve(_ carver: inout Carver) -> (UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<Float>?, UnsafeMutablePointer<Int32>?) {
-            (carver.take(UInt8.self, m * stride), carver.take(Float.self, m), carver.take(Int32.self, m))
+            (carver.take(UInt8.self, share * width), carver.take(Float.self, share), carver.take(Int32.self, share))
         }
         var measure = Carver(nil)
         _ = carve(&measure)
         var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
-        let carved = carve(&carver)
-        nonisolated(unsafe) let (source, codes, scales, zeroPoints) = (x, carved.0!, carved.1!, carved.2!)
-        var (activations, y) = (ck_nm_activations(codes: codes, stride: stride, scales: scales, zero_points: zeroPoints), y)
+        let carved = carve(&carver), codes = Codes(codes: carved.0!, stride: width, scales: carved.1!, zeroPoints: carved.2!)
+        for first in stride(from: 0, to: m, by: share) {
+            var target = y
+            target.data += first * y.stride
+            multiplyChunk(x + first * inputs, rows: min(m - first, share), codes, target, parallelism)
+        }
+    }
+
+    private func multiplyChunk(
+        _ x: UnsafePointer<Float>, rows m: Int, _ to: Codes, _ y: ck_sparse_output, _ parallelism: Parallelism
+    ) {
+        let kernels = ck_active_kernels().pointee, columns = inputs
         let blocks = parallelism.parts(count: m, multiple: 1), tiles = tiles(rows: m, parallelism)
+        nonisolated(unsafe) let (source, to) = (x, to)
+        var (activations, y) = (ck_nm_activations(codes: to.codes, stride: to.stride, scales: to.scales, zero_points: to.zeroPoints), y)
         weight.withInt8 { weights in
             withUnsafePointer(to: &activations) { x in
                 withUnsafePointer(to: &y) { y in
@@ -92,8 +112,8 @@ public struct NMSparseLinear: LinearLayer {
                         if stage == 0 {
                             let block = blocks[part], first = block.lowerBound
                             inputQuantization.quantize(
-                                source + first * columns, rows: block.count, columns: columns, into: codes + first * stride, stride: stride,
-                                scales: scales + first, zeroPoints: zeroPoints + first)
+                                source + first * columns, rows: block.count, columns: columns, into: to.codes + first * to.stride, stride: to.stride,
+                                scales: to.scales + first, zeroPoints: to.zeroPoints + first)
                             return
                         }
                         let (rows, panels) = tiles[part]

@@ -39,18 +39,23 @@ extension QuantizedMatrix {
         }
     }
 
+    /// Rows of a chunk. Products of `m` rows go chunk by chunk, so that codes are multiplied while they are in the L2 cache and a large batch needs
+    /// no more memory than a small one.
+    internal static func chunkRows(_ m: Int) -> Int {
+        let count = (m + ck_row_chunk - 1) / ck_row_chunk
+        return roundUp((m + count - 1) / count, toMultipleOf: ck_row_block)
+    }
+
     private func multiplyCodes(
         _ x: UnsafePointer<Float>, rows m: Int, into target: ck_gemm_output, activations: ActivationQuantization,
         workspace: inout Workspace, parallelism: Parallelism
     ) {
-        // Chunk by chunk, so that codes are multiplied while they are in the L2 cache and a large batch needs no more memory than a small one.
-        let count = (m + ck_row_chunk - 1) / ck_row_chunk, share = roundUp((m + count - 1) / count, toMultipleOf: ck_row_block)
-        let threadBytes = ck_gemm_workspace_bytes(columns)
+        let share = min(m, Self.chunkRows(m)), threadBytes = ck_gemm_workspace_bytes(columns)
         var measure = Carver(nil)
-        _ = QuantizedActivations(rows: min(m, share), columns: columns, from: &measure)
+        _ = QuantizedActivations(rows: share, columns: columns, from: &measure)
         _ = measure.take(UInt8.self, threadBytes * parallelism.threads)
         var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
-        var codes = QuantizedActivations(rows: min(m, share), columns: columns, from: &carver)
+        var codes = QuantizedActivations(rows: share, columns: columns, from: &carver)
         let scratch = carver.take(UInt8.self, threadBytes * parallelism.threads)!
         var first = 0
         while first < m {
@@ -101,36 +106,49 @@ extension QuantizedMatrix {
         _ x: UnsafePointer<Float>, rows m: Int, into target: ck_gemm_output, activations: ActivationQuantization,
         workspace: inout Workspace, parallelism: Parallelism
     ) {
-        let threadBytes = ck_gemm_workspace_bytes(columns), columns = columns
+        let share = min(m, Self.chunkRows(m)), threadBytes = ck_gemm_workspace_bytes(columns)
         let rowBytes = roundUp(columns, toMultipleOf: ck_fold) / 8
         func carve(_ carver: inout Carver) -> (UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<Float>?, UnsafeMutablePointer<UInt8>?) {
-            (carver.take(UInt8.self, m * rowBytes), carver.take(Float.self, m), carver.take(UInt8.self, threadBytes * parallelism.threads))
+            (carver.take(UInt8.self, share * rowBytes), carver.take(Float.self, share), carver.take(UInt8.self, threadBytes * parallelism.threads))
         }
         var measure = Carver(nil)
         _ = carve(&measure)
         var carver = Carver(workspace.reserve(byteCount: measure.byteCount))
         let carved = carve(&carver)
-        nonisolated(unsafe) let (x, bits, scales, scratch) = (x, carved.0!, carved.1!, carved.2!)
-        let kernels = ck_active_kernels().pointee
+        for first in stride(from: 0, to: m, by: share) {
+            multiplySignsOfChunk(
+                x + first * columns, rows: min(m - first, share), (carved.0!, rowBytes, carved.1!), into: target.fromRow(first),
+                activations: activations, scratch: (carved.2!, threadBytes), parallelism: parallelism)
+        }
+    }
+
+    private func multiplySignsOfChunk(
+        _ x: UnsafePointer<Float>, rows m: Int,
+        _ signs: (bits: UnsafeMutablePointer<UInt8>, rowBytes: Int, scales: UnsafeMutablePointer<Float>), into target: ck_gemm_output,
+        activations: ActivationQuantization, scratch: (memory: UnsafeMutablePointer<UInt8>, bytesPerThread: Int), parallelism: Parallelism
+    ) {
+        let kernels = ck_active_kernels().pointee, columns = columns
         let (binarize, kernel) = (kernels.binarize_rows_u1_f32, kernels.gemm_u1_s1)
-        let signs = ck_bit_activations(rows: m, bits: bits, scales: scales)
         let blocks = parallelism.parts(count: m, multiple: ck_row_block)
         let tiles = Self.tiles(
             rows: m, panels: roundUp(rows, toMultipleOf: ck_panel) / ck_panel, preferringRows: true, parallelism: parallelism)
+        let codes = ck_bit_activations(rows: m, bits: signs.bits, scales: signs.scales)
         withCStruct { w in
-            nonisolated(unsafe) let (w, signs, target) = (w, signs, target)
+            nonisolated(unsafe) let (x, w, codes, signs, target, scratch) = (x, w, codes, signs, target, scratch)
             parallelism.forEachPart(ofStages: [blocks.count, tiles.count]) { stage, part, thread in
                 if stage == 0 {
                     let range = blocks[part], first = range.lowerBound
-                    binarize(x + first * columns, range.count, columns, columns, bits + first * rowBytes, scales + first)
-                    if case .fixed(let scale, _) = activations { (scales + first).update(repeating: scale, count: range.count) }
+                    binarize(
+                        x + first * columns, range.count, columns, columns, signs.bits + first * signs.rowBytes, signs.scales + first)
+                    if case .fixed(let scale, _) = activations { (signs.scales + first).update(repeating: scale, count: range.count) }
                     return
                 }
                 let (rows, panels) = tiles[part]
-                withUnsafePointer(to: signs) { x in
+                withUnsafePointer(to: codes) { x in
                     withUnsafePointer(to: target) { y in
                         kernel(
-                            w, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound, scratch + thread * threadBytes)
+                            w, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound,
+                            scratch.memory + thread * scratch.bytesPerThread)
                     }
                 }
             }

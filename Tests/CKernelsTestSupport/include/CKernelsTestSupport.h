@@ -25,6 +25,12 @@ uint64_t ck_test_hostile_control(uint64_t control, unsigned direction);
 // Whether the table of `isa` holds, for each operation, the function of the last row of kernels.inc whose set is not after `isa`.
 bool ck_test_table_is_filled(ck_isa isa);
 
+// Memory of at least `bytes`, whole pages that begin and end at pages that may not be touched; null if there is none.
+void *_Nullable ck_test_map_between_guards(size_t bytes);
+// How much that is.
+size_t ck_test_mapped_bytes(size_t bytes);
+void ck_test_unmap_between_guards(void *_Nonnull memory, size_t bytes);
+
 // One product of random operands made from a seed: M rows, K inputs, N outputs.
 typedef struct ck_test_gemm_case {
   int bits, is_u7;
@@ -34,7 +40,8 @@ typedef struct ck_test_gemm_case {
 } ck_test_gemm_case;
 
 // Codes: all random; or the lowest or highest weights times the highest activations; or both ends at random; or activations at the
-// end that makes output 0 largest; or the lowest weights times 0. All but the first have zero points at both ends, in turn.
+// end that makes output 0 largest; or the lowest weights times 0; or 8-bit weights whose pairs add up to ±128 and ±129, on both sides of what
+// int16 holds, times the highest activations. All but the first have zero points at both ends, in turn.
 typedef enum ck_test_extremes {
   ck_test_random,
   ck_test_lowest,
@@ -42,6 +49,7 @@ typedef enum ck_test_extremes {
   ck_test_mixed,
   ck_test_aligned,
   ck_test_lowest_times_zero,
+  ck_test_edge_pairs,
 } ck_test_extremes;
 
 // Packs and unpacks the weights, and compares the int32, float32, uint8 and int8 outputs of the kernels of `isa`, whole and cut in four,

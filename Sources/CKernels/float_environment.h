@@ -1,0 +1,44 @@
+// Packing computes in the default floating-point environment, whatever its caller has set: to nearest, subnormals kept. So scales and codes
+// are the same bits for every MXCSR and FPCR.
+#ifndef CK_FLOAT_ENVIRONMENT_H
+#define CK_FLOAT_ENVIRONMENT_H
+
+#include <stdint.h>
+
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#include <fenv.h>
+#endif
+
+// A function of its own for what is computed between begin and end: compilers move arithmetic on arguments past both, but no call that reads
+// memory.
+#define CK_APART __attribute__((noinline)) static
+
+// Sets the default environment of this thread; returns what ck_end_default_floats restores.
+static inline uint64_t ck_begin_default_floats(void) {
+#if defined(__x86_64__)
+  uint64_t control = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr((unsigned)control & ~(3u << 13 /* rounding */ | 1u << 15 /* FTZ */ | 1u << 6 /* DAZ */));
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  __asm__ volatile("msr fpcr, %0" ::"r"(control & ~((uint64_t)3 << 22 /* rounding */ | (uint64_t)1 << 24 /* FZ */)));
+#else
+  uint64_t control = (uint64_t)fegetround();
+  fesetround(FE_TONEAREST);
+#endif
+  __asm__ volatile("" ::: "memory");
+  return control;
+}
+
+static inline void ck_end_default_floats(uint64_t control) {
+  __asm__ volatile("" ::: "memory");
+#if defined(__x86_64__)
+  __builtin_ia32_ldmxcsr((unsigned)control);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" ::"r"(control));
+#else
+  fesetround((int)control);
+#endif
+}
+
+#endif
