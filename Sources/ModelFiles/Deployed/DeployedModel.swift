@@ -19,7 +19,7 @@ public enum DeployedModel {
             }
             descriptions.append(description)
             for (name, bytes) in contents where !bytes.isEmpty {
-                let full = "\(index).\(name)", stream = Deflate.shared?.compressed(bytes)
+                let full = "\(index).\(name)", stream = Deflate.compressed(bytes)
                 if stream != nil { sizes[full] = bytes.count }
                 tensors.append(TensorContent(name: full, type: .u8, shape: [(stream ?? bytes).count], bytes: stream ?? bytes))
             }
@@ -41,7 +41,7 @@ public enum DeployedModel {
         func malformed(_ what: String, _ expected: String, _ found: String) -> ModelFileError {
             ModelFileError(.malformed, path: path, what: what, expected: expected, found: found)
         }
-        guard file.metadata["kind"] == kind else {
+        guard file.metadata.holds(kind, named: "kind") else {
             throw ModelFileError(.mismatch, path: path, what: "kind of file", expected: kind, found: file.metadata["kind"]?.quoted ?? "none")
         }
         let decoder = JSONDecoder()
@@ -54,13 +54,10 @@ public enum DeployedModel {
                 layers.append(
                     try LayerCoding.decode(description) { name in
                         let full = "\(index).\(name)"
-                        guard file.tensors.contains(where: { $0.name == full }) else { return [] }
+                        guard file.contains(full) else { return [] }
                         let bytes = try file.bytes(named: full)
                         guard let size = sizes[full] else { return bytes }
-                        guard let whole = Deflate.shared?.decompressed(bytes, count: size) else {
-                            throw malformed("tensor \(full.quoted)", "a deflated stream of \(size) bytes", "\(bytes.count) bytes that are none")
-                        }
-                        return whole
+                        return try Deflate.decompressed(bytes, count: size, path: path, what: "tensor \(full.quoted)")
                     })
             } catch let error as ModelFileError {
                 throw error

@@ -43,12 +43,12 @@ public struct IDXFile: Sendable {
         self.path = path
         if isCompressed {
             let reader = try GzipReader(file)
-            (elementType, shape, bytes) = try Self.read(path: path, limit: Self.decompressedLimit(file.size)) {
+            (elementType, shape, bytes) = try Self.read(path: path, limits: Limits(compressedSize: file.size)) {
                 (buffer) throws(ModelFileError) in try reader.read(into: buffer)
             }
         } else {
             var position = 0
-            (elementType, shape, bytes) = try Self.read(path: path, limit: file.size) { (buffer) throws(ModelFileError) in
+            (elementType, shape, bytes) = try Self.read(path: path, limits: Limits(size: file.size)) { (buffer) throws(ModelFileError) in
                 let count = min(buffer.count, file.size - position)
                 try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: position)
                 position += count
@@ -57,15 +57,26 @@ public struct IDXFile: Sendable {
         }
     }
 
-    private static func decompressedLimit(_ size: Int) -> Int {
-        let (limit, overflow) = size.multipliedReportingOverflow(by: GzipReader.largestExpansion)
-        return overflow ? Int.max : limit
+    /// What a file of a known size may hold.
+    private struct Limits {
+        /// The most bytes that can come out of it.
+        let possible: Int
+        /// The most bytes that are read: with the half as much that growing takes, 16 times the file's bytes and 64 MB.
+        let accepted: Int
+
+        init(size: Int) {
+            (possible, accepted) = (size, size)
+        }
+
+        init(compressedSize size: Int) {
+            possible = size.multipliedReportingOverflow(by: Deflate.largestExpansion).overflow ? .max : size * Deflate.largestExpansion
+            accepted = size > Int.max / 32 ? .max : (16 * size + 64 << 20) / 3 * 2
+        }
     }
 
-    /// Reads header and elements. `limit` is the largest number of bytes that `source` can give; `source` returns fewer
-    /// bytes than asked for only at the end.
+    /// Reads header and elements. `source` returns fewer bytes than asked for only at the end.
     private static func read(
-        path: String, limit: Int, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
+        path: String, limits: Limits, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
     ) throws(ModelFileError) -> (ElementType, [Int], [UInt8]) {
         let (elementType, dimensions) = try magic(next(4, from: source), path: path)
         let sizeBytes = try next(4 * dimensions, from: source)
@@ -85,10 +96,15 @@ public struct IDXFile: Sendable {
             }
             byteCount = product
         }
-        guard byteCount <= limit else {
+        guard byteCount <= limits.possible else {
             throw ModelFileError(
                 .truncated, path: path, what: "elements of an IDX file", expected: "\(byteCount) bytes for sizes \(shape)",
-                found: "a file that holds at most \(limit)")
+                found: "a file that holds at most \(limits.possible)")
+        }
+        guard byteCount <= limits.accepted else {
+            throw ModelFileError(
+                .unsupported, path: path, what: "elements of a compressed IDX file",
+                expected: "at most \(limits.accepted) bytes, 10 times the file's and 40 MB (decompress the file to read more)", found: "\(byteCount)")
         }
         let bytes = try next(byteCount, from: source)
         guard bytes.count == byteCount else {
@@ -112,16 +128,24 @@ public struct IDXFile: Sendable {
         return (type, Int(bytes[3]))
     }
 
-    /// The next `count` bytes, fewer at the end, in steps of at most 1 MiB.
+    /// The next `count` bytes, fewer at the end. Memory doubles as bytes arrive, from a size from which doubling leads to `count`: so the largest
+    /// block and the one before it take 1.5 times `count`.
     private static func next(
         _ count: Int, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
     ) throws(ModelFileError) -> [UInt8] {
         var bytes: [UInt8] = []
-        let step = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 20), alignment: 16)
+        let step = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 16), alignment: 16)
         defer { step.deallocate() }
+        var capacity = count
+        while capacity > 1 << 20 { capacity = (capacity + 1) / 2 }
+        bytes.reserveCapacity(capacity)
         while bytes.count < count {
             let wanted = min(step.count, count - bytes.count)
             let got = try source(UnsafeMutableRawBufferPointer(rebasing: step[..<wanted]))
+            if bytes.count + got > capacity {
+                capacity = min(count, 2 * capacity)
+                bytes.reserveCapacity(capacity)
+            }
             bytes.append(contentsOf: step[..<got])
             if got < wanted { break }
         }

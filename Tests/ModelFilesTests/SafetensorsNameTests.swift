@@ -1,0 +1,139 @@
+import Foundation
+import ModelFiles
+import Testing
+
+/// Names are UTF-8, and a header of any shape is read in linear time. Times are printed; the limits only tell linear from quadratic.
+@Suite struct SafetensorsNameTests {
+    /// é as one scalar and as two: equal as Swift's strings, different as UTF-8.
+    private static let composed = "\u{E9}", decomposed = "e\u{301}"
+
+    @Test func twoSpellingsAreTwoNames() throws {
+        #expect(Self.composed == Self.decomposed)
+        try withTemporaryFolder { folder in
+            let path = "\(folder)/names", metadata: SafetensorsMetadata = [Self.composed: "one", Self.decomposed: "two"]
+            try SafetensorsFile.write(
+                [
+                    TensorContent(name: Self.composed, type: .u8, shape: [1], bytes: [1]),
+                    TensorContent(name: Self.decomposed, type: .u8, shape: [2], bytes: [2, 2]),
+                ], metadata: metadata, to: path)
+            let file = try SafetensorsFile(path: path)
+            let (one, two) = try (file.floats(named: Self.composed), file.floats(named: Self.decomposed))
+            #expect(one == [1] && two == [2, 2])
+            #expect(file.metadata[Self.composed] == "one" && file.metadata[Self.decomposed] == "two" && file.metadata.count == 2)
+            #expect(file.metadata.holds("one", named: Self.composed) && !file.metadata.holds("one", named: Self.decomposed))
+            #expect(file.tensors[0] != file.tensors[1] && Set(file.tensors).count == 2)
+            #expect(file.contains(Self.composed) && !file.contains("e"))
+        }
+        // Only one of them is there: the other is not found.
+        try withFile(safetensors("{\"\(Self.composed)\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", data: [1])) { path in
+            let file = try SafetensorsFile(path: path)
+            #expect(throws: ModelFileError.self) { try file.floats(named: Self.decomposed) }
+        }
+        let error = try #require(throws: ModelFileError.self) {
+            try SafetensorsFile.write([Self.composed, "\u{E9}"].map { TensorContent(name: $0, type: .u8, shape: [0], bytes: []) }, to: "/nowhere/x")
+        }
+        #expect(error.kind == .mismatch && error.found == "one in use")
+    }
+
+    /// Quadratic readers need 7 s for 80 kB, and hours for this.
+    @Test(.timeLimit(.minutes(2)), arguments: ["name", "two names", "metadata", "dtype", "member"])
+    func combiningMarks(place: String) throws {
+        // Marks of alternating combining classes, so that normalization has to sort them.
+        let marks = String(repeating: "\u{301}\u{316}", count: 750_000), members = #""dtype":"U8","shape":[0],"data_offsets":[0,0]"#
+        let header =
+            switch place {
+            case "name": "{\"\(marks)\":{\(members)}}"
+            case "two names": "{\"\(marks)a\":{\(members)},\"\(marks)b\":{\(members)}}"
+            case "metadata": "{\"__metadata__\":{\"\(marks)\":\"\(marks)\",\"kind\":\"\(marks)b\"},\"t\":{\(members)}}"
+            case "dtype": #"{"t":{"dtype":"\#(marks)","shape":[0],"data_offsets":[0,0]}}"#
+            default: "{\"t\":{\"\(marks)\":1,\(members)}}"
+            }
+        try withFile(safetensors(header)) { path in
+            let seconds = try time("\(header.utf8.count) bytes with combining marks in \(place)") {
+                guard place != "dtype" && place != "member" else {
+                    let error = try #require(throws: ModelFileError.self) { try SafetensorsFile(path: path) }
+                    return expectGoodMessage(error, path: path)
+                }
+                let file = try SafetensorsFile(path: path)
+                #expect(!file.contains(marks + "c") && !file.metadata.holds("kind", named: "kind"))
+                #expect(place == "metadata" ? file.metadata[marks]?.utf8.count == marks.utf8.count : file.tensors[0].name.utf8.count >= marks.utf8.count)
+            }
+            #expect(seconds < 60)
+        }
+    }
+
+    /// Tensors without bytes in the worst order: each has the place of all others, so names alone say which comes first.
+    @Test(.timeLimit(.minutes(2)), arguments: [(300_000, false), (1_000_000, false), (1_000_000, true)])
+    func manyTensors(count: Int, hasData: Bool) throws {
+        var header = Array("{".utf8)
+        for index in (0..<count).reversed() {
+            let data = hasData ? "[1],\"data_offsets\":[\(index),\(index + 1)]" : "[0],\"data_offsets\":[0,0]"
+            header += Array("\(index == count - 1 ? "" : ",")\"layers.\(index).weight\":{\"dtype\":\"U8\",\"shape\":\(data)}".utf8)
+        }
+        try withFile(safetensors(header + Array("}".utf8), data: hasData ? (0..<count).map { UInt8(truncatingIfNeeded: $0) } : [])) { path in
+            try time("a header of \(header.count) bytes, \(count) tensors\(hasData ? "" : " without bytes")") {
+                let file = try SafetensorsFile(path: path)
+                #expect(file.tensors.count == count)
+                for index in stride(from: 0, to: count, by: count / 10) where hasData {
+                    #expect(try file.bytes(named: "layers.\(index).weight") == [UInt8(truncatingIfNeeded: index)])
+                    #expect(file.tensors[index].name == "layers.\(index).weight")
+                }
+            }
+        }
+    }
+
+    /// The longest header that the format allows.
+    @Test(.timeLimit(.minutes(2)), arguments: ["tensors", "one name", "metadata", "escapes", "numbers"])
+    func longestHeader(of what: String) throws {
+        let limit = 100_000_000
+        var header = [UInt8]()
+        header.reserveCapacity(limit)
+        let end: String
+        switch what {
+        case "tensors":
+            header += Array("{\"first\":{\"dtype\":\"F32\",\"shape\":[0,3,3,3],\"data_offsets\":[0,0]}".utf8)
+            var index = 0
+            while header.count < limit - 100 {
+                header += Array(",\"encoder.layers.\(index).attention\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}".utf8)
+                index += 1
+            }
+            end = "}"
+        case "one name":
+            header += Array("{\"".utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: limit - 100)
+            end = "\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}"
+        case "metadata":
+            header += Array("{\"__metadata__\":{\"\":\"\"".utf8)
+            var index = 0
+            while header.count < limit - 100 {
+                header += Array(",\"\(String(index, radix: 36))\":\"\"".utf8)
+                index += 1
+            }
+            end = "}}"
+        case "escapes":
+            header += Array("{\"".utf8)
+            while header.count < limit - 100 { header += Array("\\n".utf8) }
+            end = "\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}"
+        default:
+            header += Array("{\"t\":{\"dtype\":\"F32\",\"data_offsets\":[0,0],\"shape\":[0".utf8)
+            while header.count < limit - 100 { header += Array(",1".utf8) }
+            end = "]}}"
+        }
+        header += Array(end.utf8)
+        header += [UInt8](repeating: UInt8(ascii: " "), count: limit - header.count)
+        try withFile(safetensors(header)) { path in
+            try time("a header of 100 MB of \(what)") {
+                let file = try SafetensorsFile(path: path)
+                #expect(what == "metadata" ? file.metadata.count > 1_000_000 : !file.tensors.isEmpty)
+            }
+        }
+    }
+
+    @discardableResult
+    private func time(_ what: String, _ body: () throws -> Void) rethrows -> Double {
+        let start = ContinuousClock.now
+        try body()
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        print("SafetensorsNameTests: \(what): \(String(format: "%.2f", seconds)) s")
+        return seconds
+    }
+}
