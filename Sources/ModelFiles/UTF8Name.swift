@@ -1,3 +1,11 @@
+#if canImport(Darwin)
+    internal import Darwin
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
+
 /// A name as file formats compare names: by its UTF-8 bytes.
 ///
 /// Strings of Swift compare by canonical equivalence, for which two spellings of é are one name, and their hash and comparison take time that
@@ -8,8 +16,8 @@ internal struct UTF8Name: Hashable, Comparable, Sendable {
     private let digest: Int
 
     init(_ text: String) {
-        var text = text, hasher = Hasher()
-        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        var hasher = Hasher()
+        text.withBytes { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
         self.text = text
         digest = hasher.finalize()
     }
@@ -26,11 +34,28 @@ internal struct UTF8Name: Hashable, Comparable, Sendable {
 extension String {
     /// Whether the UTF-8 of both is the same: for text from a file, where `==` may take for ever (see `UTF8Name`).
     package func hasBytes(of other: String) -> Bool {
-        utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
+        utf8.count == other.utf8.count && orderOfBytes(other) == 0
     }
 
     /// The order of UTF-8 bytes, which is that of the scalars.
     internal func precedesInBytes(_ other: String) -> Bool {
-        utf8.lexicographicallyPrecedes(other.utf8)
+        orderOfBytes(other) < 0
+    }
+
+    /// Less than, equal to or greater than 0, as memcmp has it.
+    private func orderOfBytes(_ other: String) -> Int {
+        withBytes { left in
+            other.withBytes { right in
+                let count = min(left.count, right.count)
+                let order = count == 0 ? 0 : Int(memcmp(left.baseAddress!, right.baseAddress!, count))
+                return order != 0 ? order : left.count - right.count
+            }
+        }
+    }
+
+    internal func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+        if let result = utf8.withContiguousStorageIfAvailable(body) { return result }
+        var copy = self  // a string of Foundation's on Darwin
+        return copy.withUTF8(body)
     }
 }

@@ -87,13 +87,16 @@ internal struct HeaderScanner {
         // Bytes since the last escape, copied only where there is one.
         var unescaped: [UInt8] = []
         var pieceStart = position
+        var highBits: UInt8 = 0
         while position < bytes.count {
             let byte = bytes[position]
             position += 1
             switch byte {
             case UInt8(ascii: "\""):
-                let piece = pieceStart..<position - 1
-                let text = unescaped.isEmpty ? Self.text(bytes, piece) : Self.text(unescaped + bytes[piece])
+                let piece = pieceStart..<position - 1, isASCII = highBits < 0x80
+                let text =
+                    unescaped.isEmpty
+                    ? Self.text(bytes, piece, isASCII) : Self.text(unescaped + bytes[piece], nil, false)
                 guard let text else { throw error(at: start, expected: "\(what()) in UTF-8", found: "other bytes") }
                 return text
             case UInt8(ascii: "\\"):
@@ -102,16 +105,18 @@ internal struct HeaderScanner {
                 pieceStart = position
             case 0..<0x20:
                 throw error(at: position - 1, expected: "\(what()) without control characters", found: "byte \(byte)")
-            default: break
+            default: highBits |= byte
             }
         }
         throw error(at: start, expected: "\(what()) that ends", found: "the end of the header")
     }
 
     /// The text of UTF-8 bytes; nil for other bytes.
-    private static func text(_ bytes: [UInt8], _ range: Range<Int>? = nil) -> String? {
+    private static func text(_ bytes: [UInt8], _ range: Range<Int>?, _ isASCII: Bool) -> String? {
         bytes.withUnsafeBufferPointer { buffer in
-            String(validating: UnsafeBufferPointer(rebasing: buffer[range ?? 0..<buffer.count]), as: UTF8.self)
+            let text = UnsafeBufferPointer(rebasing: buffer[range ?? 0..<buffer.count])
+            // Without bytes that could be wrong this is several times as fast.
+            return isASCII ? String(decoding: text, as: UTF8.self) : String(validating: text, as: UTF8.self)
         }
     }
 

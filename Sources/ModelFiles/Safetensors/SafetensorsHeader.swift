@@ -65,6 +65,8 @@ internal struct SafetensorsHeader {
         var scanner = HeaderScanner(json, path: path)
         var hasMetadata = false
         var tensors: [TensorDescription] = [], positions: [UTF8Name: Int] = [:], metadata = SafetensorsMetadata()
+        // No member of a tensor is shorter than this, so the table never grows.
+        positions.reserveCapacity(json.count / #""":{"dtype":"U8","shape":[],"data_offsets":[0,0]},"#.utf8.count)
         try scanner.forEachMember(
             of: "the header",
             isNew: { name in
@@ -89,8 +91,8 @@ internal struct SafetensorsHeader {
     private static func metadata(_ scanner: inout HeaderScanner) throws(ModelFileError) -> SafetensorsMetadata {
         var metadata = SafetensorsMetadata()
         if scanner.passesNull() { return metadata }
-        try scanner.forEachMember(of: metadataName, isNew: { metadata[$0] == nil }) { (scanner, name) throws(ModelFileError) in
-            metadata[name] = try scanner.string("the value of \(name.quoted)")
+        try scanner.forEachMember(of: metadataName, isNew: { metadata.addName($0) }) { (scanner, name) throws(ModelFileError) in
+            metadata.add(try scanner.string("the value of \(name.quoted)"))
         }
         return metadata
     }
@@ -101,7 +103,7 @@ internal struct SafetensorsHeader {
         }
         var members = TensorMembers()
         try scanner.forEachMember(of: "tensor \(name.quoted)", isNew: { members.isNew($0) }) { (scanner, key) throws(ModelFileError) in
-            switch TensorMembers.Key(key) {
+            switch members.current {
             case .type: members.typeName = try scanner.string("dtype of tensor \(name.quoted)")
             case .shape:
                 try scanner.forEachNatural("shape of tensor \(name.quoted)") { members.shape.append($0) }
@@ -189,6 +191,8 @@ private struct TensorMembers {
         }
     }
 
+    /// The member that is being read.
+    private(set) var current: Key?
     var typeName = ""
     var shape: [Int] = []
     /// The first two.
@@ -198,7 +202,8 @@ private struct TensorMembers {
 
     /// Notes a name, and says whether it is the first of its kind. Others than the three are for the caller to refuse.
     mutating func isNew(_ name: String) -> Bool {
-        guard let bit = Key(name)?.bit else { return true }
+        current = Key(name)
+        guard let bit = current?.bit else { return true }
         defer { seen |= bit }
         return seen & bit == 0
     }
