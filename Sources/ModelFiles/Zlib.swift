@@ -23,9 +23,11 @@ internal struct Zlib: @unchecked Sendable {
     typealias InflateStep = @convention(c) (UnsafeMutableRawPointer) -> CInt
     typealias Version = @convention(c) () -> UnsafePointer<CChar>?
     // int compress2(Bytef *, uLongf *, const Bytef *, uLong, int); uLong compressBound(uLong); int uncompress(Bytef *, uLongf *, const Bytef *, uLong).
-    typealias Compress = @convention(c) (UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<CUnsignedLong>, UnsafePointer<UInt8>, CUnsignedLong, CInt) -> CInt
+    typealias Compress =
+        @convention(c) (UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<CUnsignedLong>, UnsafePointer<UInt8>, CUnsignedLong, CInt) -> CInt
     typealias Bound = @convention(c) (CUnsignedLong) -> CUnsignedLong
-    typealias Uncompress = @convention(c) (UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<CUnsignedLong>, UnsafePointer<UInt8>, CUnsignedLong) -> CInt
+    typealias Uncompress =
+        @convention(c) (UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<CUnsignedLong>, UnsafePointer<UInt8>, CUnsignedLong) -> CInt
 
     let inflateInit: InflateInit
     let inflate: Inflate

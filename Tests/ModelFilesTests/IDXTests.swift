@@ -4,12 +4,12 @@ import ModelFiles
 import Testing
 
 /// An IDX file of unsigned bytes, unless another type is given.
-private func idx(_ sizes: [UInt32], type: UInt8 = 0x08, _ data: [UInt8]) -> [UInt8] {
+func idx(_ sizes: [UInt32], type: UInt8 = 0x08, _ data: [UInt8]) -> [UInt8] {
     [0, 0, type, UInt8(sizes.count)] + sizes.flatMap { withUnsafeBytes(of: $0.bigEndian) { Array($0) } } + data
 }
 
 /// A gzip file (RFC 1952) with stored blocks (RFC 1951, 3.2.4), so that the tests need no compressor.
-private func gzip(_ data: [UInt8]) -> [UInt8] {
+func gzip(_ data: [UInt8]) -> [UInt8] {
     var bytes: [UInt8] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255]
     var rest = data[...]
     repeat {

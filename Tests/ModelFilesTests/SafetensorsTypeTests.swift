@@ -39,7 +39,9 @@ import Testing
                 if nans.contains(code) {
                     #expect(values[code].isNaN, "code \(code)")
                 } else {
-                    let expected = infinities.contains(code) ? (code < 128 ? Float.infinity : -.infinity) : Float(formula(code, exponentBits: exponentBits, bias: bias))
+                    let expected =
+                        infinities.contains(code)
+                        ? (code < 128 ? Float.infinity : -.infinity) : Float(formula(code, exponentBits: exponentBits, bias: bias))
                     #expect(values[code].bitPattern == expected.bitPattern, "code \(code): \(values[code]), \(expected)")
                 }
             }
@@ -85,8 +87,10 @@ import Testing
         print("SafetensorsTypeTests.doublesRoundToNearestEven: seed \(seed)")
         var random = SplitMix64(state: seed)
         let limits: [Double] = [
-            0, 1, 1 + 0x1p-24, 1 + 0x1p-23 + 0x1p-24, (1 + 0x1p-24).nextUp, (1 + 0x1p-24).nextDown, 0x1.FFFFFEp127, 0x1.FFFFFEFFFFFFFp127, 0x1.FFFFFFp127,
-            0x1p128, 0x1p-126, 0x1.FFFFFFp-127, 0x1p-149, 0x1p-150, (0x1p-150).nextUp, 0x1.8p-149, 0x1p-151, 0x1.FFFFFFFFFFFFFp-151, .leastNonzeroMagnitude,
+            0, 1, 1 + 0x1p-24, 1 + 0x1p-23 + 0x1p-24, (1 + 0x1p-24).nextUp, (1 + 0x1p-24).nextDown, 0x1.FFFFFEp127, 0x1.FFFFFEFFFFFFFp127,
+            0x1.FFFFFFp127,
+            0x1p128, 0x1p-126, 0x1.FFFFFFp-127, 0x1p-149, 0x1p-150, (0x1p-150).nextUp, 0x1.8p-149, 0x1p-151, 0x1.FFFFFFFFFFFFFp-151,
+            .leastNonzeroMagnitude,
             .leastNormalMagnitude, .greatestFiniteMagnitude, .infinity, 1 / 3,
         ]
         // Exponents of float32 with its subnormals, and beyond on both sides; every other one on a tie or beside one.
@@ -112,7 +116,8 @@ import Testing
     @Test(
         arguments: [
             ([2, 3, 2], .firstByRest, 2, 6), ([12], .firstByRest, 12, 1), ([], .firstByRest, 1, 1), ([3, 4], .firstByRest, 3, 4),
-            ([2, 3, 2], .reshaped(rows: 4, columns: 3), 4, 3), ([12], .reshaped(rows: 1, columns: 12), 1, 12), ([], .reshaped(rows: 1, columns: 1), 1, 1),
+            ([2, 3, 2], .reshaped(rows: 4, columns: 3), 4, 3), ([12], .reshaped(rows: 1, columns: 12), 1, 12),
+            ([], .reshaped(rows: 1, columns: 1), 1, 1),
             ([0, .max, .max], .reshaped(rows: 0, columns: 5), 0, 5), ([0, 7, 2], .firstByRest, 0, 14),
         ] as [([Int], MatrixView, Int, Int)])
     func tensorsOfAnyRankAsMatrices(shape: [Int], view: MatrixView, rows: Int, columns: Int) throws {
