@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct FileMemoryTests {
     enum Case: String, CaseIterable, Codable {
         case tensors, metadata, oneName, escapes, numbers, promises
-        case plainPromise, gzipPromise, gzipBomb, gzipFull, plain
+        case plainPromise, gzipPromise, gzipShort, gzipBomb, gzipFull, plain
     }
 
     @Test(arguments: Case.allCases)
@@ -15,8 +15,8 @@ import Testing
         let result = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) { [file = file.rawValue as String] in
             guard let file = Case(rawValue: file) else { exit(3) }
             let path = NSTemporaryDirectory() + "FileMemoryTests-\(UUID().uuidString)"
-            // What is made here must not be counted: it is written in pieces.
             let size = try file.write(to: path)
+            forgetLargestMemory()
             let before = largestMemory()
             var outcome = "opened"
             do throws(ModelFileError) {
@@ -27,7 +27,8 @@ import Testing
             } catch {
                 outcome = "refused"
             }
-            let taken = largestMemory() - before, allowed = 16 * size + 64 << 20
+            // What does not arrive takes nothing.
+            let taken = largestMemory() - before, allowed = file == .gzipShort ? 16 << 20 : 16 * size + 64 << 20
             unlink(path)
             print("FileMemoryTests: \(file) of \(size) bytes \(outcome): \(taken >> 20) MB of \(allowed >> 20) allowed")
             fflush(nil)
@@ -36,6 +37,13 @@ import Testing
         let output = String(decoding: result?.standardOutputContent ?? [], as: UTF8.self)
         print(output.split(separator: "\n").filter { $0.contains("FileMemoryTests:") }.joined(separator: "\n"))
     }
+}
+
+/// Linux counts anew from what is resident now; elsewhere what was made here hides as much of what is measured.
+private func forgetLargestMemory() {
+    #if os(Linux)
+        try? Data("5".utf8).write(to: URL(fileURLWithPath: "/proc/self/clear_refs"))
+    #endif
 }
 
 /// The largest resident memory of this process so far, in bytes.
@@ -55,7 +63,7 @@ private func largestMemory() -> Int {
 extension FileMemoryTests.Case {
     var isSound: Bool {
         switch self {
-        case .promises, .plainPromise, .gzipPromise, .gzipBomb: false
+        case .promises, .plainPromise, .gzipPromise, .gzipShort, .gzipBomb: false
         default: true
         }
     }
@@ -73,8 +81,9 @@ extension FileMemoryTests.Case {
         case .numbers: return try header(handle, #"{"t":{"dtype":"U8","data_offsets":[0,0],"shape":[0"#, ",1", "]}}")
         case .promises: return try append(handle, safetensors(#"{"t":{"dtype":"F64","shape":[1000000000],"data_offsets":[0,8000000000]}}"#))
         case .plainPromise: return try append(handle, idx([1 << 31], [1, 2, 3]))
-        // Three megabytes can hold two gigabytes, but these do not: the header promises what never comes.
+        // Three megabytes can hold two gigabytes, or 60 MB, but these do not: the header promises what never comes.
         case .gzipPromise: return try append(handle, gzip(idx([2_000_000_000], [UInt8](repeating: 1, count: 3_000_000))))
+        case .gzipShort: return try append(handle, gzip(idx([60_000_000], [UInt8](repeating: 1, count: 3_000_000))))
         case .gzipBomb: return try append(handle, Self.deflatedZeros(200_000_000))
         // As much as is allowed of a small file.
         case .gzipFull: return try append(handle, Self.deflatedZeros(40_000_000))

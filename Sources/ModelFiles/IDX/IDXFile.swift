@@ -130,20 +130,20 @@ public struct IDXFile: Sendable {
 
     /// The next `count` bytes, fewer at the end. Memory doubles as bytes arrive, from a size from which doubling leads to `count`: so the largest
     /// block and the one before it take 1.5 times `count`.
-    private static func next(
+    internal static func next(
         _ count: Int, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
     ) throws(ModelFileError) -> [UInt8] {
         var bytes: [UInt8] = []
         let step = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 16), alignment: 16)
         defer { step.deallocate() }
         var capacity = count
-        while capacity > 1 << 20 { capacity = (capacity + 1) / 2 }
+        while capacity > 1 << 20 { capacity -= capacity / 2 }
         bytes.reserveCapacity(capacity)
         while bytes.count < count {
             let wanted = min(step.count, count - bytes.count)
             let got = try source(UnsafeMutableRawBufferPointer(rebasing: step[..<wanted]))
             if bytes.count + got > capacity {
-                capacity = min(count, 2 * capacity)
+                capacity += min(capacity, count - capacity)
                 bytes.reserveCapacity(capacity)
             }
             bytes.append(contentsOf: step[..<got])
