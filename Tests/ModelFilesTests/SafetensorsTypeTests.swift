@@ -113,6 +113,19 @@ import Testing
         }
     }
 
+    /// The rounding mode of the thread that reads does not matter.
+    @Test func doublesRoundToNearestInAnyMode() throws {
+        let values: [Double] = [1 + 0x1p-24, 1 + 0x1.8p-24, -1 - 0x1.8p-24, 0x1.8p-149, 0x1.FFFFFFp127, 1 / 3]
+        try withTensor(.f64, [values.count], littleEndian(values.map(\.bitPattern))) { (file) throws in
+            for mode in [FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST] as [Int32] {
+                fesetround(mode)
+                let read = try? file.floats(named: "t")
+                fesetround(FE_TONEAREST as Int32)
+                #expect(read == [1, 1 + 0x1p-23, -1 - 0x1p-23, 0x1p-148, .infinity, 0x1.555556p-2], "mode \(mode)")
+            }
+        }
+    }
+
     @Test(
         arguments: [
             ([2, 3, 2], .firstByRest, 2, 6), ([12], .firstByRest, 12, 1), ([], .firstByRest, 1, 1), ([3, 4], .firstByRest, 3, 4),
