@@ -20,7 +20,10 @@ struct Model: ParsableCommand {
 
     func run() throws {
         try shared.check()
-        let network = try file.map { try Network(path: $0, activations: shared.activations) } ?? Network()
+        let network =
+            try file.map {
+                try Network(path: $0, activations: shared.activations, embeddings: shared.embeddings)
+            } ?? Network()
         try shared.common.withReport { report in
             try ModelStudy(network, shared, report).run()
         }
@@ -38,6 +41,9 @@ struct ModelOptions: ParsableArguments {
             "Activations to measure errors on: a safetensors file with a tensor [M, K] under the name of each weight; others are random.",
             valueName: "file"))
     var activations: String?
+
+    @Flag(help: "Measure tables whose name has \"embedding\" in it too, as if they were multiplied.")
+    var embeddings = false
 
     func check() throws {
         try common.check()
@@ -91,7 +97,12 @@ final class ModelStudy {
     }
 
     func run() throws {
-        print("\(network.title), \(network.layers.count) weight matrices\n")
+        print("\(network.title), \(network.layers.count) weight matrices")
+        for (reason, names) in network.skipped {
+            let some = names.prefix(3).joined(separator: ", ")
+            print("not measured: \(names.count) \(reason): \(some)\(names.count > 3 ? ", …" : "")")
+        }
+        print()
         let table = Table([
             ("matrix", 44), ("format", 10), ("weights", 9), ("SQNR", 8), ("batch 1", 10), ("× float32", 9), ("batch 32", 10), ("× float32", 9),
         ])

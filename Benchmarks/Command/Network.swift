@@ -17,27 +17,46 @@ struct Network {
     /// Where the whole network is known: test images and labels.
     let test: (images: Matrix, labels: [Int])?
 
-    /// Every 2-D weight of a safetensors file that a matrix product uses. Embedding tables are looked up, not multiplied.
-    init(path: String, activations: String?) throws {
+    /// Tensors of the file that are not measured: why, and their names.
+    let skipped: [(reason: String, names: [String])]
+
+    /// Every 2-D weight of a safetensors file that a matrix product uses. Embedding tables, which are looked up rather than multiplied, are known
+    /// by nothing but their names; `embeddings` measures them too.
+    init(path: String, activations: String?, embeddings: Bool = false) throws {
         let file = try SafetensorsFile(path: path)
         let given = try activations.map { try SafetensorsFile(path: $0) }
-        layers = try file.tensors.compactMap { tensor -> Matrix2D? in
-            guard tensor.shape.count == 2, tensor.type.isFloat, tensor.shape.allSatisfy({ $0 >= 16 }), !tensor.name.contains("embedding") else {
-                return nil
+        var layers: [Matrix2D] = [], skipped: [String: [String]] = [:]
+        for tensor in file.tensors {
+            if let reason = Self.reasonToSkip(tensor, embeddings: embeddings) {
+                skipped[reason, default: []].append(tensor.name)
+                continue
             }
             let linear = try Linear(weight: file.matrix(named: tensor.name))
-            let input = try given?.tensors.contains { $0.name == tensor.name } == true ? given?.matrix(named: tensor.name) : nil
+            let input = try given?.contains(tensor.name) == true ? given?.matrix(named: tensor.name) : nil
             if let input, input.columns != linear.inputs {
                 throw BenchmarkError(
                     "activations of \(tensor.name): expected \(linear.inputs) columns, found \(input.columns)")
             }
-            return Matrix2D(name: tensor.name, linear: linear, activations: input)
+            layers.append(Matrix2D(name: tensor.name, linear: linear, activations: input))
         }
         guard !layers.isEmpty else {
             throw BenchmarkError("\(path): expected 2-D float weights of at least 16×16, found none among \(file.tensors.count) tensors")
         }
+        self.layers = layers
+        self.skipped = skipped.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         title = path
         test = nil
+    }
+
+    /// Nil for a weight to measure.
+    private static func reasonToSkip(_ tensor: TensorDescription, embeddings: Bool) -> String? {
+        if !tensor.type.isFloat { return "of \(tensor.type.rawValue)" }
+        if tensor.shape.count != 2 { return "of \(tensor.shape.count) dimensions" }
+        if tensor.shape.contains(where: { $0 < 16 }) { return "smaller than 16×16" }
+        // By bytes: a name from a file can make a search by characters last for ever.
+        let name = Array(tensor.name.utf8), word = Array("embedding".utf8)
+        let isTable = name.indices.contains { name[$0...].starts(with: word) }
+        return isTable && !embeddings ? "named embedding: looked up, not multiplied (--embeddings measures them)" : nil
     }
 
     /// LeNet-300-100, trained on Fashion-MNIST by Scripts/train_lenet.py, with the first 2,000 test images.
@@ -61,6 +80,7 @@ struct Network {
         }
         title = "LeNet-300-100 on Fashion-MNIST (shipped)"
         test = (images, labels)
+        skipped = []
     }
 
     /// Share of test images that the network with the given layers classifies rightly.
@@ -77,7 +97,7 @@ struct Network {
 }
 
 extension TensorType {
-    var isFloat: Bool { [.f32, .f16, .bf16].contains(self) }
+    var isFloat: Bool { [.f32, .f64, .f16, .bf16, .f8e4m3, .f8e5m2].contains(self) }
 }
 
 extension Matrix {

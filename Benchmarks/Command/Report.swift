@@ -1,4 +1,5 @@
 import Foundation
+import ModelFiles
 
 /// One measured figure, as the JSON report keeps it.
 struct Measurement: Codable {
@@ -39,15 +40,15 @@ final class Report {
         var rows: [Measurement]
     }
 
-    /// Writes the report to a temporary file beside `path` and renames it, so that there is never half a report.
+    /// Writes the report; at `path` there is never half of one.
     func write(to path: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         let data = try encoder.encode(Document(machine: machine, rows: rows))
         do {
-            try data.write(to: URL(fileURLWithPath: path), options: .atomic)
+            try OutputFile.replace(path: path, with: data)
         } catch {
-            throw BenchmarkError("--json \(path): expected a file that can be written, found: \(error.localizedDescription)")
+            throw BenchmarkError("--json \(path): expected a file that can be written, found: \(error.found)")
         }
     }
 }

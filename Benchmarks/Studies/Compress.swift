@@ -66,8 +66,8 @@ struct Compress: ParsableCommand {
         guard let report, let deployed = run.deployed else { return }
         print(report)
         if let output { try DeployedModel.write(deployed, to: output) }
-        if let json { try report.json().write(to: URL(fileURLWithPath: json), options: .atomic) }
-        if let html { try Data(CompressionPage.html(report, data: source.data).utf8).write(to: URL(fileURLWithPath: html), options: .atomic) }
+        if let json { try OutputFile.replace(path: json, with: report.json()) }
+        if let html { try OutputFile.replace(path: html, with: Data(CompressionPage.html(report, data: source.data).utf8)) }
     }
 
     private func chosenRecipe(_ scale: TrainingScale) throws -> CompressionRecipe {

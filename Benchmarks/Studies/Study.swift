@@ -158,11 +158,11 @@ final class Laboratory {
     func finish() throws {
         if let html = options.html {
             let page = StudyPage.html(title: title, subtitle: subtitle, rows: rows, figures: figures)
-            try Data(page.utf8).write(to: URL(fileURLWithPath: html), options: .atomic)
+            try OutputFile.replace(path: html, with: Data(page.utf8))
         }
         guard let json = options.json else { return }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(rows).write(to: URL(fileURLWithPath: json), options: .atomic)
+        try OutputFile.replace(path: json, with: encoder.encode(rows))
     }
 }

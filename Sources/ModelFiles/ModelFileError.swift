@@ -8,6 +8,8 @@ public struct ModelFileError: Error, Equatable, Sendable, CustomStringConvertibl
         case unreadable
         /// The file could not be written; nothing was left behind.
         case unwritable
+        /// Another process uses it.
+        case inUse
         /// The bytes break a rule of the format.
         case malformed
         /// The file is shorter than it says it is.

@@ -53,7 +53,7 @@ import Testing
             let trainer = try Trainer(.mlp([64, 10]), data: data, configuration: TrainerTests.configuration, checkpointPath: path)
             _ = try trainer.run { if $0.endsEpoch { trainer.stop() } }
             let file = try SafetensorsFile(path: path)
-            var metadata = file.metadata
+            var metadata = file.metadata.dictionary
             let state = try #require(metadata["state"])
             #expect(state.contains(sound), "\(state)")
             metadata["state"] = state.replacingOccurrences(of: sound, with: hostile)

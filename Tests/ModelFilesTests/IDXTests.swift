@@ -1,6 +1,6 @@
 import CompactNumerics
 import Foundation
-import ModelFiles
+@testable import ModelFiles
 import Testing
 
 /// An IDX file of unsigned bytes, unless another type is given.
@@ -55,6 +55,21 @@ func gzip(_ data: [UInt8]) -> [UInt8] {
                 let file = try IDXFile(path: path)
                 #expect(file.bytes == data)
             }
+        }
+    }
+
+    /// A header may promise anything: memory grows with what arrives.
+    @Test(arguments: [1 << 20, 1 << 31, 1 << 50, .max]) func memoryGrowsWithWhatArrives(promised: Int) throws {
+        for arriving in [0, 1, 100_000, 3_000_000] {
+            var rest = arriving
+            let bytes = try IDXFile.next(promised) { (buffer) throws(ModelFileError) in
+                let count = min(buffer.count, rest)
+                for index in 0..<count { buffer[index] = UInt8(truncatingIfNeeded: arriving - rest + index) }
+                rest -= count
+                return count
+            }
+            #expect(bytes.count == min(promised, arriving) && bytes.capacity <= 2 << 20 + 2 * arriving)
+            #expect(bytes.indices.allSatisfy { bytes[$0] == UInt8(truncatingIfNeeded: $0) })
         }
     }
 

@@ -6,7 +6,7 @@ import Testing
     private static func layers(_ generator: inout SeededGenerator) throws -> [(name: String, layer: any LinearLayer)] {
         let dense = try Linear(weight: generator.matrix(48, 64), bias: generator.numbers(48))
         var layers: [(String, any LinearLayer)] = [("float32", dense)]
-        for format in HalfMatrix.Format.allCases { layers.append(("\(format)", HalfLinear(dense, format: format))) }
+        for format in HalfMatrix.Format.allCases { layers.append(("\(format)", try HalfLinear(dense, format: format))) }
         let schemes: [QuantizationScheme] = try [
             .w8a8, .w8a7, .w4a8, .w4a8(groupSize: 32), .w2a8, .ternary, .w1a8, .w1a1,
         ]

@@ -64,7 +64,7 @@ public struct TeacherLogits: Sendable {
     ///   `.notFinite` for NaN or infinity.
     public init(contentsOf path: String) throws(CompressionError) {
         let file = try CompressionError.wrapping { try SafetensorsFile(path: path) }
-        guard file.metadata["kind"] == Self.kind else {
+        guard file.metadata.holds(Self.kind, named: "kind") else {
             throw .damagedFile(path: path, what: "kind of file", expected: Self.kind, found: file.metadata["kind"] ?? "none")
         }
         guard let tensor = file.tensors.first(where: { $0.name == "logits" }), tensor.type == .f32, tensor.shape.count == 2 else {

@@ -59,8 +59,8 @@ extension Trainer {
                 }
             }
         }
-        let found = Self.checksum(contents.map { ($0.key, $0.value) }, masks.map { ($0.key, $0.value) }, file.metadata)
-        guard let expected = file.metadata["checksum"], expected == found else {
+        let found = Self.checksum(contents.map { ($0.key, $0.value) }, masks.map { ($0.key, $0.value) }, file.metadata.dictionary)
+        guard file.metadata.holds(found, named: "checksum") else {
             throw CompressionError.damagedFile(
                 path: path, what: "checksum", expected: file.metadata["checksum"] ?? "one in the metadata", found: found)
         }
@@ -72,7 +72,7 @@ extension Trainer {
 
     private func requireSchema(_ file: SafetensorsFile) throws(CompressionError) {
         let kind = file.metadata["kind"] ?? "none"
-        guard kind == Self.kind || kind == Self.firstKind else {
+        guard file.metadata.holds(Self.kind, named: "kind") || file.metadata.holds(Self.firstKind, named: "kind") else {
             throw .damagedFile(path: file.path, what: "kind of file", expected: Self.kind, found: kind)
         }
         let number = kind == Self.firstKind ? "1" : file.metadata["schema"] ?? "none"
@@ -84,7 +84,7 @@ extension Trainer {
     private func readState(_ file: SafetensorsFile) throws(CompressionError) -> (state: RunState, hooks: [String?]) {
         let metadata = file.metadata
         try requireSchema(file)
-        guard metadata["network"] == network.fingerprint else {
+        guard metadata.holds(network.fingerprint, named: "network") else {
             throw .otherNetwork(path: file.path, expected: "a checkpoint of \(network.fingerprint)", found: metadata["network"] ?? "none")
         }
         func decode<Value: Decodable>(_ name: String, _: Value.Type) throws(CompressionError) -> Value {

@@ -1,53 +1,41 @@
-#if canImport(Darwin)
-    internal import Darwin
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Glibc
-#endif
+/// Streams of zlib in memory (RFC 1950), level 9.
+internal enum Deflate {
+    /// Deflate's best case is a match of 258 bytes in two bits (one for the length, one for the distance), so this many bytes come out of each
+    /// one of a stream at most (zlib's technical notes, "Maximum Compression Factor").
+    static let largestExpansion = 1032
 
-/// The system's zlib in memory, looked up when first needed as for .gz files.
-internal struct Deflate: @unchecked Sendable {
-    // zlib.h: int compress2(Bytef *, uLongf *, const Bytef *, uLong, int); uLong compressBound(uLong);
-    // int uncompress(Bytef *, uLongf *, const Bytef *, uLong).
-    private typealias Compress = @convention(c) (UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt>, UnsafePointer<UInt8>, UInt, CInt) -> CInt
-    private typealias Bound = @convention(c) (UInt) -> UInt
-    private typealias Uncompress = @convention(c) (UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt>, UnsafePointer<UInt8>, UInt) -> CInt
+    /// Whether there is a zlib: without one `compressed` gives nil, and `decompressed` throws.
+    static var isAvailable: Bool { Zlib.shared != nil }
 
-    private let compress2: Compress
-    private let bound: Bound
-    private let uncompress: Uncompress
-
-    static let shared: Deflate? = {
-        for name in ["libz.so.1", "libz.so", "libz.dylib", "/usr/lib/libz.dylib"] {
-            guard let library = dlopen(name, RTLD_NOW | RTLD_LOCAL), let compress2 = dlsym(library, "compress2"),
-                let bound = dlsym(library, "compressBound"), let uncompress = dlsym(library, "uncompress")
-            else { continue }
-            return Deflate(
-                compress2: unsafeBitCast(compress2, to: Compress.self), bound: unsafeBitCast(bound, to: Bound.self),
-                uncompress: unsafeBitCast(uncompress, to: Uncompress.self))
-        }
-        return nil
-    }()
-
-    private init(compress2: @escaping Compress, bound: @escaping Bound, uncompress: @escaping Uncompress) {
-        (self.compress2, self.bound, self.uncompress) = (compress2, bound, uncompress)
-    }
-
-    /// The shortest stream that zlib finds; nil where it is not shorter.
-    func compressed(_ bytes: [UInt8]) -> [UInt8]? {
-        var length = bound(UInt(bytes.count))
+    /// The shortest stream that zlib finds; nil where it is not shorter than `bytes`, or where there is no zlib.
+    static func compressed(_ bytes: [UInt8]) -> [UInt8]? {
+        guard let zlib = Zlib.shared, !bytes.isEmpty else { return nil }
+        var length = zlib.compressBound(CUnsignedLong(bytes.count))
         var stream = [UInt8](repeating: 0, count: Int(length))
-        guard !bytes.isEmpty, compress2(&stream, &length, bytes, UInt(bytes.count), 9) == 0, Int(length) < bytes.count else { return nil }
+        guard zlib.compress(&stream, &length, bytes, CUnsignedLong(bytes.count), 9) == ZlibStatus.ok, Int(length) < bytes.count else { return nil }
         return Array(stream.prefix(Int(length)))
     }
 
-    /// Exactly `count` bytes, or nil if the stream holds others. A stream cannot hold more than 1,032 times its own bytes.
-    func decompressed(_ stream: [UInt8], count: Int) -> [UInt8]? {
-        guard count >= 0, count <= stream.count.multipliedReportingOverflow(by: GzipReader.largestExpansion).partialValue else { return nil }
-        var length = UInt(count)
-        var bytes = [UInt8](repeating: 0, count: count)
-        guard count > 0, uncompress(&bytes, &length, stream, UInt(stream.count)) == 0, Int(length) == count else { return nil }
+    /// The `count` bytes that a stream holds, allocated at once: the caller has compared `count` with what it may take.
+    ///
+    /// - Throws: `ModelFileError` that names `path` and `what`: of kind `unsupported` without zlib, `malformed` unless the stream is sound and
+    ///   holds exactly `count` bytes.
+    static func decompressed(_ stream: [UInt8], count: Int, path: String, what: String) throws(ModelFileError) -> [UInt8] {
+        guard let zlib = Zlib.shared else { throw Zlib.missing(path: path, what: what) }
+        func malformed(_ found: String) -> ModelFileError {
+            ModelFileError(.malformed, path: path, what: what, expected: "a deflated stream of \(count) bytes", found: found)
+        }
+        let (limit, overflow) = stream.count.multipliedReportingOverflow(by: largestExpansion)
+        guard count > 0, overflow || count <= limit else { throw malformed("\(stream.count) bytes, which cannot hold them") }
+        var length = CUnsignedLong(count), status = ZlibStatus.ok
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            guard let start = buffer.baseAddress else { return }
+            status = zlib.uncompress(start, &length, stream, CUnsignedLong(stream.count))
+            initialized = status == ZlibStatus.ok ? Int(length) : 0
+        }
+        guard status == ZlibStatus.ok, bytes.count == count else {
+            throw malformed(status == ZlibStatus.ok ? "one of \(bytes.count)" : "\(stream.count) bytes that are none")
+        }
         return bytes
     }
 }

@@ -74,10 +74,7 @@ internal struct DeployedFileReader {
             load: { (name) throws(ModelFileError) in
                 let bytes = try file.bytes(named: name)
                 guard let size = sizes[name] else { return bytes }
-                guard let whole = Deflate.shared?.decompressed(bytes, count: size) else {
-                    throw malformed("tensor \(name.quoted)", "a deflated stream of \(size) bytes", "\(bytes.count) bytes that are none")
-                }
-                return whole
+                return try Deflate.decompressed(bytes, count: size, path: file.path, what: "tensor \(name.quoted)")
             })
     }
 

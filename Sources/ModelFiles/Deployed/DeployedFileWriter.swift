@@ -25,7 +25,7 @@ internal struct DeployedFileWriter {
                 nodes.append(archive.node)
                 if name != "\(index)" { nodes[index].name = name }
                 for (name, bytes) in archive.tensors {
-                    tensors.append(Tensor(name: name, bytes: bytes, stream: deflates ? Deflate.shared?.compressed(bytes) : nil))
+                    tensors.append(Tensor(name: name, bytes: bytes, stream: deflates ? Deflate.compressed(bytes) : nil))
                 }
             } catch {
                 throw unsupported("layer \(index)", "a layer that can be encoded, a CodableLayer", error.description)

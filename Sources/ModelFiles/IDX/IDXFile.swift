@@ -39,8 +39,8 @@ public struct IDXFile: Sendable {
     /// - Throws: `ModelFileError` if it cannot be read, is no IDX file, or is longer or shorter than its header says.
     public init(path: String) throws(ModelFileError) {
         self.path = path
-        (elementType, shape, bytes) = try Self.reading(path) { (limit, source) throws(ModelFileError) in
-            try Self.read(path: path, limit: limit, from: source)
+        (elementType, shape, bytes) = try Self.reading(path) { (limits, source) throws(ModelFileError) in
+            try Self.read(path: path, limits: limits, from: source)
         }
     }
 
@@ -54,18 +54,18 @@ public struct IDXFile: Sendable {
     /// Reads the bytes to come into a buffer, fewer than asked for only at the end.
     private typealias Source = (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
 
-    /// Calls `body` with the bytes of a file, decompressed where needed, and the largest number that there can be.
+    /// Calls `body` with the bytes of a file, decompressed where needed, and how many there may be.
     private static func reading<Result>(
-        _ path: String, _ body: (Int, Source) throws(ModelFileError) -> Result
+        _ path: String, _ body: (Limits, Source) throws(ModelFileError) -> Result
     ) throws(ModelFileError) -> Result {
         let file = try InputFile(path: path)
         let isCompressed = file.size >= 2 ? try file.bytes(at: 0, count: 2) == [0x1F, 0x8B] : false
         if isCompressed {
             let reader = try GzipReader(file)
-            return try body(decompressedLimit(file.size)) { (buffer) throws(ModelFileError) in try reader.read(into: buffer) }
+            return try body(Limits(compressedSize: file.size)) { (buffer) throws(ModelFileError) in try reader.read(into: buffer) }
         }
         var position = 0
-        return try body(file.size) { (buffer) throws(ModelFileError) in
+        return try body(Limits(size: file.size)) { (buffer) throws(ModelFileError) in
             let count = min(buffer.count, file.size - position)
             try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: position)
             position += count
@@ -73,9 +73,21 @@ public struct IDXFile: Sendable {
         }
     }
 
-    private static func decompressedLimit(_ size: Int) -> Int {
-        let (limit, overflow) = size.multipliedReportingOverflow(by: GzipReader.largestExpansion)
-        return overflow ? Int.max : limit
+    /// What a file of a known size may hold.
+    private struct Limits {
+        /// The most bytes that can come out of it.
+        let possible: Int
+        /// The most bytes that are read: with the half as much that growing takes, 16 times the file's bytes and 64 MB.
+        let accepted: Int
+
+        init(size: Int) {
+            (possible, accepted) = (size, size)
+        }
+
+        init(compressedSize size: Int) {
+            possible = size.multipliedReportingOverflow(by: Deflate.largestExpansion).overflow ? .max : size * Deflate.largestExpansion
+            accepted = size > Int.max / 32 ? .max : (16 * size + 64 << 20) / 3 * 2
+        }
     }
 
     private static func readHeader(path: String, from source: Source) throws(ModelFileError) -> (elementType: ElementType, shape: [Int]) {
@@ -91,8 +103,7 @@ public struct IDXFile: Sendable {
         return (elementType, shape)
     }
 
-    /// Reads header and elements. `limit` is the largest number of bytes that `source` can give.
-    private static func read(path: String, limit: Int, from source: Source) throws(ModelFileError) -> (ElementType, [Int], [UInt8]) {
+    private static func read(path: String, limits: Limits, from source: Source) throws(ModelFileError) -> (ElementType, [Int], [UInt8]) {
         let (elementType, shape) = try readHeader(path: path, from: source)
         var byteCount = elementType.byteCount
         for size in shape {
@@ -103,10 +114,15 @@ public struct IDXFile: Sendable {
             }
             byteCount = product
         }
-        guard byteCount <= limit else {
+        guard byteCount <= limits.possible else {
             throw ModelFileError(
                 .truncated, path: path, what: "elements of an IDX file", expected: "\(byteCount) bytes for sizes \(shape)",
-                found: "a file that holds at most \(limit)")
+                found: "a file that holds at most \(limits.possible)")
+        }
+        guard byteCount <= limits.accepted else {
+            throw ModelFileError(
+                .unsupported, path: path, what: "elements of a compressed IDX file",
+                expected: "at most \(limits.accepted) bytes, 10 times the file's and 40 MB (decompress the file to read more)", found: "\(byteCount)")
         }
         let bytes = try next(byteCount, from: source)
         guard bytes.count == byteCount else {
@@ -130,14 +146,24 @@ public struct IDXFile: Sendable {
         return (type, Int(bytes[3]))
     }
 
-    /// The next `count` bytes, fewer at the end, in steps of at most 1 MiB.
-    private static func next(_ count: Int, from source: Source) throws(ModelFileError) -> [UInt8] {
+    /// The next `count` bytes, fewer at the end. Memory doubles as bytes arrive, from a size from which doubling leads to `count`: so the largest
+    /// block and the one before it take 1.5 times `count`.
+    internal static func next(
+        _ count: Int, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
+    ) throws(ModelFileError) -> [UInt8] {
         var bytes: [UInt8] = []
-        let step = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 20), alignment: 16)
+        let step = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 16), alignment: 16)
         defer { step.deallocate() }
+        var capacity = count
+        while capacity > 1 << 20 { capacity -= capacity / 2 }
+        bytes.reserveCapacity(capacity)
         while bytes.count < count {
             let wanted = min(step.count, count - bytes.count)
             let got = try source(UnsafeMutableRawBufferPointer(rebasing: step[..<wanted]))
+            if bytes.count + got > capacity {
+                capacity += min(capacity, count - capacity)
+                bytes.reserveCapacity(capacity)
+            }
             bytes.append(contentsOf: step[..<got])
             if got < wanted { break }
         }

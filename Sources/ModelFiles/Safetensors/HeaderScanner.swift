@@ -1,9 +1,9 @@
-/// Reads the JSON of a safetensors header from left to right.
+/// Reads the JSON of a safetensors header from left to right, in time linear in its bytes.
 ///
 /// Foundation's JSON parsers do not serve here: they merge members of the same name without a word, which the format forbids
 /// and which lets two readers see two different files; they take 1.0 and 1e3 for integers; and they build a tree that is many
 /// times the size of a hostile header. The header's grammar has a fixed depth and no values but strings and natural
-/// numbers, so this scanner needs no recursion either.
+/// numbers, so this scanner needs no recursion either. What is read is described by closures, which only an error calls.
 internal struct HeaderScanner {
     private let bytes: [UInt8]
     private let path: String
@@ -14,41 +14,46 @@ internal struct HeaderScanner {
         self.path = path
     }
 
-    /// Calls `member` for each name of an object, with the scanner in front of the value. A name may occur once.
+    /// Calls `member` for each name of an object, with the scanner in front of the value. `isNew` says whether a name occurs for the first time.
     mutating func forEachMember(
-        of what: String, _ member: (inout HeaderScanner, String) throws(ModelFileError) -> Void
+        of what: @autoclosure () -> String, isNew: (String) -> Bool, _ member: (inout HeaderScanner, String) throws(ModelFileError) -> Void
     ) throws(ModelFileError) {
-        try skip(UInt8(ascii: "{"), "\"{\" of \(what)")
-        // String equality is canonical equivalence, so two spellings of é count as one name: they could not be told apart by callers.
-        var names = Set<String>()
+        try skip(UInt8(ascii: "{"), "\"{\" of \(what())")
         if next() == UInt8(ascii: "}") {
             position += 1
             return
         }
         while true {
             let start = position
-            let name = try string("a name in \(what)")
-            guard names.insert(name).inserted else {
-                throw error(at: start, expected: "each name once in \(what)", found: "\(name.quoted) again")
+            let name = try string("a name in \(what())")
+            guard isNew(name) else {
+                throw error(at: start, expected: "each name once in \(what())", found: "\(name.quoted) again")
             }
             try skip(UInt8(ascii: ":"), "\":\" after \(name.quoted)")
             try member(&self, name)
-            if try endsList(with: UInt8(ascii: "}"), of: what) { return }
+            if try endsList(with: UInt8(ascii: "}"), of: what()) { return }
         }
     }
 
-    /// An array of natural numbers.
-    mutating func naturals(_ what: String) throws(ModelFileError) -> [Int] {
-        try skip(UInt8(ascii: "["), "\"[\" of \(what)")
-        var values: [Int] = []
+    /// Calls `body` for each number of an array of natural numbers.
+    mutating func forEachNatural(_ what: @autoclosure () -> String, _ body: (Int) -> Void) throws(ModelFileError) {
+        try skip(UInt8(ascii: "["), "\"[\" of \(what())")
         if next() == UInt8(ascii: "]") {
             position += 1
-            return values
+            return
         }
         while true {
-            values.append(try natural("an integer of at least 0 in \(what)"))
-            if try endsList(with: UInt8(ascii: "]"), of: what) { return values }
+            body(try natural("an integer of at least 0 in \(what())"))
+            if try endsList(with: UInt8(ascii: "]"), of: what()) { return }
         }
+    }
+
+    /// Passes `null` and says whether it stood there.
+    mutating func passesNull() -> Bool {
+        _ = next()
+        guard bytes[position...].starts(with: "null".utf8) else { return false }
+        position += 4
+        return true
     }
 
     /// Nothing but white space may follow.
@@ -56,7 +61,7 @@ internal struct HeaderScanner {
         if next() != nil { throw error(at: position, expected: "the end of the header", found: foundHere) }
     }
 
-    private mutating func natural(_ what: String) throws(ModelFileError) -> Int {
+    private mutating func natural(_ what: @autoclosure () -> String) throws(ModelFileError) -> Int {
         let first = next()
         let start = position
         var value = 0
@@ -67,54 +72,71 @@ internal struct HeaderScanner {
             value = sum
             position += 1
         }
-        guard position > start else { throw error(at: start, expected: what, found: foundHere) }
+        guard position > start else { throw error(at: start, expected: what(), found: foundHere) }
         if first == UInt8(ascii: "0") && position > start + 1 {
-            throw error(at: start, expected: what, found: "a leading zero")
+            throw error(at: start, expected: what(), found: "a leading zero")
         }
         return value
     }
 
-    mutating func string(_ what: String) throws(ModelFileError) -> String {
-        try skip(UInt8(ascii: "\""), "\(what) (a string)")
+    // MARK: - Strings
+
+    mutating func string(_ what: @autoclosure () -> String) throws(ModelFileError) -> String {
+        try skip(UInt8(ascii: "\""), "\(what()) (a string)")
         let start = position
-        var text: [UInt8] = []
+        // Bytes since the last escape, copied only where there is one.
+        var unescaped: [UInt8] = []
+        var pieceStart = position
+        var highBits: UInt8 = 0
         while position < bytes.count {
             let byte = bytes[position]
             position += 1
             switch byte {
             case UInt8(ascii: "\""):
-                guard let string = String(validating: text, as: UTF8.self) else {
-                    throw error(at: start, expected: "\(what) in UTF-8", found: "other bytes")
-                }
-                return string
+                let piece = pieceStart..<position - 1, isASCII = highBits < 0x80
+                let text =
+                    unescaped.isEmpty
+                    ? Self.text(bytes, piece, isASCII) : Self.text(unescaped + bytes[piece], nil, false)
+                guard let text else { throw error(at: start, expected: "\(what()) in UTF-8", found: "other bytes") }
+                return text
             case UInt8(ascii: "\\"):
-                text.append(contentsOf: try escape())
+                unescaped.append(contentsOf: bytes[pieceStart..<position - 1])
+                unescaped.append(contentsOf: String(try escape()).utf8)
+                pieceStart = position
             case 0..<0x20:
-                throw error(at: position - 1, expected: "\(what) without control characters", found: "byte \(byte)")
-            default:
-                text.append(byte)
+                throw error(at: position - 1, expected: "\(what()) without control characters", found: "byte \(byte)")
+            default: highBits |= byte
             }
         }
-        throw error(at: start, expected: "\(what) that ends", found: "the end of the header")
+        throw error(at: start, expected: "\(what()) that ends", found: "the end of the header")
     }
 
-    /// The UTF-8 of what stands behind a backslash.
-    private mutating func escape() throws(ModelFileError) -> [UInt8] {
+    /// The text of UTF-8 bytes; nil for other bytes.
+    private static func text(_ bytes: [UInt8], _ range: Range<Int>?, _ isASCII: Bool) -> String? {
+        bytes.withUnsafeBufferPointer { buffer in
+            let text = UnsafeBufferPointer(rebasing: buffer[range ?? 0..<buffer.count])
+            // Without bytes that could be wrong this is several times as fast.
+            return isASCII ? String(decoding: text, as: UTF8.self) : String(validating: text, as: UTF8.self)
+        }
+    }
+
+    /// What stands behind a backslash.
+    private mutating func escape() throws(ModelFileError) -> Character {
         let start = position
         guard position < bytes.count else { throw error(at: start, expected: "an escape", found: foundHere) }
         position += 1
         switch bytes[start] {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return [bytes[start]]
-        case UInt8(ascii: "b"): return [0x08]
-        case UInt8(ascii: "f"): return [0x0C]
-        case UInt8(ascii: "n"): return [0x0A]
-        case UInt8(ascii: "r"): return [0x0D]
-        case UInt8(ascii: "t"): return [0x09]
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Character(Unicode.Scalar(bytes[start]))
+        case UInt8(ascii: "b"): return "\u{08}"
+        case UInt8(ascii: "f"): return "\u{0C}"
+        case UInt8(ascii: "n"): return "\n"
+        case UInt8(ascii: "r"): return "\r"
+        case UInt8(ascii: "t"): return "\t"
         case UInt8(ascii: "u"): break
         default: throw error(at: start, expected: "an escape of JSON", found: "byte \(bytes[start])")
         }
         var value = try hexadecimal()
-        if (0xD800..<0xDC00).contains(value), bytes.dropFirst(position).starts(with: Array("\\u".utf8)) {
+        if (0xD800..<0xDC00).contains(value), bytes[position...].starts(with: "\\u".utf8) {
             position += 2
             let low = try hexadecimal()
             // An invalid second half makes a value that is no scalar, which fails below.
@@ -123,11 +145,11 @@ internal struct HeaderScanner {
         guard let scalar = Unicode.Scalar(value) else {
             throw error(at: start, expected: "a pair of surrogates", found: "half of one")
         }
-        return Array(String(Character(scalar)).utf8)
+        return Character(scalar)
     }
 
     private mutating func hexadecimal() throws(ModelFileError) -> UInt32 {
-        let digits = bytes.dropFirst(position).prefix(4)
+        let digits = bytes[position...].prefix(4)
         var value: UInt32 = 0
         for digit in digits {
             guard let nibble = Character(Unicode.Scalar(digit)).hexDigitValue else { break }
@@ -144,21 +166,26 @@ internal struct HeaderScanner {
 
     /// The next byte that is no white space, without passing it.
     private mutating func next() -> UInt8? {
-        while position < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[position]) { position += 1 }
-        return position < bytes.count ? bytes[position] : nil
+        while position < bytes.count {
+            switch bytes[position] {
+            case 0x20, 0x09, 0x0A, 0x0D: position += 1
+            case let byte: return byte
+            }
+        }
+        return nil
     }
 
-    private mutating func skip(_ byte: UInt8, _ expected: String) throws(ModelFileError) {
-        guard next() == byte else { throw error(at: position, expected: expected, found: foundHere) }
+    private mutating func skip(_ byte: UInt8, _ expected: @autoclosure () -> String) throws(ModelFileError) {
+        guard next() == byte else { throw error(at: position, expected: expected(), found: foundHere) }
         position += 1
     }
 
     /// Passes a comma (false) or `close` (true).
-    private mutating func endsList(with close: UInt8, of what: String) throws(ModelFileError) -> Bool {
+    private mutating func endsList(with close: UInt8, of what: @autoclosure () -> String) throws(ModelFileError) -> Bool {
         let byte = next()
         guard byte == close || byte == UInt8(ascii: ",") else {
             throw error(
-                at: position, expected: "\",\" or \"\(Character(Unicode.Scalar(close)))\" in \(what)", found: foundHere)
+                at: position, expected: "\",\" or \"\(Character(Unicode.Scalar(close)))\" in \(what())", found: foundHere)
         }
         position += 1
         return byte == close

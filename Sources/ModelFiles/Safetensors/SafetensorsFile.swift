@@ -8,41 +8,44 @@ public import CompactNumerics
 /// A safetensors file, open for reading. Opening it reads and checks the header; tensors are read when asked for.
 ///
 /// Every rule of the format is checked, so a file that opens can be read without surprises: names occur once, shapes and
-/// offsets agree, and each byte of the data belongs to exactly one tensor. The data may begin at any byte.
+/// offsets agree, and each byte of the data belongs to exactly one tensor. The data may begin at any byte. Names are the same
+/// if their UTF-8 is: two spellings of é are two names.
 public struct SafetensorsFile: Sendable {
     public let path: String
     /// What the file holds, in the order of the data.
     public let tensors: [TensorDescription]
     /// The free text of `__metadata__`; empty if there is none.
-    public let metadata: [String: String]
+    public let metadata: SafetensorsMetadata
 
-    private let file: InputFile
-    private let dataStart: Int
-    private let indices: [String: Int]
+    internal let file: InputFile
+    internal let dataStart: Int
+    private let positions: [UTF8Name: Int]
 
-    /// Opens a file.
+    /// Opens a file. Time and memory are linear in the header, which has at most 100 MB.
     ///
     /// - Throws: `ModelFileError` if it cannot be read or breaks a rule of the format.
     public init(path: String) throws(ModelFileError) {
         file = try InputFile(path: path)
         let header = try SafetensorsHeader(of: file)
         self.path = path
-        tensors = header.tensors
-        metadata = header.metadata
-        dataStart = header.dataStart
-        indices = Dictionary(uniqueKeysWithValues: tensors.enumerated().map { ($1.name, $0) })
+        (tensors, positions, metadata, dataStart) = (header.tensors, header.positions, header.metadata, header.dataStart)
+    }
+
+    /// Whether the file has a tensor of that name.
+    public func contains(_ name: String) -> Bool {
+        positions[UTF8Name(name)] != nil
     }
 
     /// The tensor of that name.
     ///
     /// - Throws: `ModelFileError` of kind `mismatch` if there is none.
     public func tensor(named name: String) throws(ModelFileError) -> TensorDescription {
-        guard let index = indices[name] else {
+        guard let position = positions[UTF8Name(name)] else {
             throw ModelFileError(
                 .mismatch, path: path, what: "tensor \(name.quoted)", expected: "one of the file's \(tensors.count) tensors",
                 found: "no such name")
         }
-        return tensors[index]
+        return tensors[position]
     }
 
     /// The bytes of a tensor of any type, as they are in the file: little-endian, the last dimension fastest.
@@ -53,9 +56,11 @@ public struct SafetensorsFile: Sendable {
 
     /// The elements of a tensor of any shape as float32, the last dimension fastest.
     ///
-    /// F16, BF16, I8 and U8 convert exactly; I32 and I64 round to nearest, ties to even.
+    /// Floats of at most 32 bits and integers of at most 16 convert exactly; BOOL gives 0 and 1. F64 and integers of 32 and 64 bits round to
+    /// nearest, ties to even, beyond float32's range to infinity; `changedCount(named:)` says how many elements that changes. FP8 is as OCP
+    /// has it (8-bit Floating Point Specification 1.0: E4M3 without infinity, E5M2), the FNUZ variants as torch has them, E8M0 a power of two.
     ///
-    /// - Throws: `ModelFileError`, of kind `unsupported` for other types.
+    /// - Throws: `ModelFileError`, of kind `unsupported` for other types, `malformed` for a BOOL that is neither 0 nor 1.
     public func floats(named name: String) throws(ModelFileError) -> [Float] {
         let tensor = try readableTensor(named: name)
         var failure: ModelFileError?
@@ -75,14 +80,35 @@ public struct SafetensorsFile: Sendable {
     ///
     /// - Throws: `ModelFileError`, of kind `mismatch` unless the tensor has two dimensions, `unsupported` for other types.
     public func matrix(named name: String) throws(ModelFileError) -> Matrix {
-        let tensor = try readableTensor(named: name)
+        let tensor = try tensor(named: name)
         guard tensor.shape.count == 2 else {
             throw ModelFileError(
                 .mismatch, path: path, what: "tensor \(name.quoted)", expected: "two dimensions", found: "\(tensor.shape.count)")
         }
-        return try Matrix(rows: tensor.shape[0], columns: tensor.shape[1]) { (buffer) throws(ModelFileError) in
+        return try matrix(named: name, as: .firstByRest)
+    }
+
+    /// A tensor of any rank as a matrix: shape as `view` has it. Elements convert as in `floats(named:)`.
+    ///
+    /// - Throws: `ModelFileError`, of kind `mismatch` if the tensor has another number of elements, `unsupported` for types without numbers.
+    public func matrix(named name: String, as view: MatrixView) throws(ModelFileError) -> Matrix {
+        let tensor = try readableTensor(named: name)
+        guard let (rows, columns) = view.sizes(shape: tensor.shape) else {
+            throw ModelFileError(
+                .mismatch, path: path, what: "tensor \(name.quoted) as \(view)", expected: "as many elements as its shape \(tensor.shape) has",
+                found: "another number")
+        }
+        return try Matrix(rows: rows, columns: columns) { (buffer) throws(ModelFileError) in
             try read(tensor, into: buffer)
         }
+    }
+
+    /// How many elements of a tensor float32 does not hold, so that `floats(named:)` and `matrix(named:)` change their value. NaN stays NaN
+    /// and does not count.
+    ///
+    /// - Throws: `ModelFileError`, of kind `unsupported` for types without numbers.
+    public func changedCount(named name: String) throws(ModelFileError) -> Int {
+        try changedCount(of: readableTensor(named: name))
     }
 
     private func readableTensor(named name: String) throws(ModelFileError) -> TensorDescription {
@@ -93,48 +119,5 @@ public struct SafetensorsFile: Sendable {
                 .unsupported, path: path, what: "tensor \(name.quoted)", expected: "a dtype of \(readable)", found: tensor.type.rawValue)
         }
         return tensor
-    }
-
-    private func read(_ tensor: TensorDescription, into destination: UnsafeMutableBufferPointer<Float>) throws(ModelFileError) {
-        switch tensor.type {
-        case .f32:
-            try file.read(into: UnsafeMutableRawBufferPointer(destination), at: dataStart + tensor.offset)
-        case .f16:
-            try readChunks(tensor, into: destination) { (source: Span<FP16>, target) in FP16.widen(source, into: &target) }
-        case .bf16:
-            try readChunks(tensor, into: destination) { (source: Span<BF16>, target) in BF16.widen(source, into: &target) }
-        case .i8: try readIntegers(Int8.self, tensor, into: destination)
-        case .u8: try readIntegers(UInt8.self, tensor, into: destination)
-        case .i32: try readIntegers(Int32.self, tensor, into: destination)
-        case .i64: try readIntegers(Int64.self, tensor, into: destination)
-        default: trap("read of \(tensor.type.rawValue): expected a readable type")
-        }
-    }
-
-    private func readIntegers<Stored: BinaryInteger & BitwiseCopyable>(
-        _: Stored.Type, _ tensor: TensorDescription, into destination: UnsafeMutableBufferPointer<Float>
-    ) throws(ModelFileError) {
-        try readChunks(tensor, into: destination) { (source: Span<Stored>, target) in
-            for index in 0..<source.count { target[index] = Float(source[index]) }
-        }
-    }
-
-    /// Reads elements as `Stored` into a scratch buffer, which is aligned whatever the file is, and converts them from there.
-    private func readChunks<Stored: BitwiseCopyable>(
-        _ tensor: TensorDescription, into destination: UnsafeMutableBufferPointer<Float>,
-        convert: (Span<Stored>, inout MutableSpan<Float>) -> Void
-    ) throws(ModelFileError) {
-        var scratch = AlignedBuffer<Stored>(count: min(tensor.count, 1 << 16))
-        var done = 0
-        while done < tensor.count {
-            let count = min(scratch.count, tensor.count - done)
-            let offset = dataStart + tensor.offset + done * MemoryLayout<Stored>.stride
-            try scratch.withUnsafeMutableBufferPointer { (buffer) throws(ModelFileError) in
-                try file.read(into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[..<count])), at: offset)
-            }
-            var target = UnsafeMutableBufferPointer(rebasing: destination[done..<done + count]).mutableSpan
-            convert(scratch.span.extracting(0..<count), &target)
-            done += count
-        }
     }
 }

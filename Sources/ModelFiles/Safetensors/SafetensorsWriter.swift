@@ -1,5 +1,4 @@
 public import CompactNumerics
-internal import Foundation
 
 /// A tensor to be written: name, type, shape and what it holds.
 public struct TensorContent: Sendable {
@@ -49,14 +48,16 @@ public struct TensorContent: Sendable {
 extension SafetensorsFile {
     /// Writes a file that holds `tensors`, those with the widest elements first, so that all are aligned to their elements.
     ///
-    /// The file appears at `path` when it is complete, or not at all; one that was there stays until then.
+    /// The file appears at `path` when it is complete, or not at all; one that was there stays until then. Names are compared by their UTF-8.
     ///
     /// - Throws: `ModelFileError` of kind `mismatch` for a name that occurs twice or is `__metadata__`, or bytes that do not
     ///   fit type and shape; `unwritable` if the system refuses.
     public static func write(
-        _ tensors: [TensorContent], metadata: [String: String] = [:], to path: String
+        _ tensors: [TensorContent], metadata: SafetensorsMetadata = SafetensorsMetadata(), to path: String
     ) throws(ModelFileError) {
-        let ordered = tensors.sorted { ($1.type.bitWidth, $0.name) < ($0.type.bitWidth, $1.name) }
+        let ordered = tensors.sorted {
+            $0.type.bitWidth == $1.type.bitWidth ? $0.name.precedesInBytes($1.name) : $0.type.bitWidth > $1.type.bitWidth
+        }
         let header = try header(of: ordered, metadata: metadata, path: path)
         let output = try OutputFile(path: path)
         try output.write(withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) })
@@ -65,16 +66,22 @@ extension SafetensorsFile {
         try output.commit()
     }
 
+    /// The same with metadata in a dictionary.
+    public static func write(_ tensors: [TensorContent], metadata: [String: String], to path: String) throws(ModelFileError) {
+        try write(tensors, metadata: SafetensorsMetadata(metadata), to: path)
+    }
+
     private static func header(
-        of tensors: [TensorContent], metadata: [String: String], path: String
+        of tensors: [TensorContent], metadata: SafetensorsMetadata, path: String
     ) throws(ModelFileError) -> [UInt8] {
-        var members: [String: HeaderMember] = metadata.isEmpty ? [:] : [SafetensorsHeader.metadataName: .metadata(metadata)]
-        var end = 0
+        var header = HeaderText()
+        if !metadata.isEmpty { header.add(metadata) }
+        var names = Set<UTF8Name>(), end = 0
         for tensor in tensors {
             func mismatch(_ expected: String, _ found: String) -> ModelFileError {
                 ModelFileError(.mismatch, path: path, what: "tensor \(tensor.name.quoted)", expected: expected, found: found)
             }
-            guard tensor.name != SafetensorsHeader.metadataName, members[tensor.name] == nil else {
+            guard names.insert(UTF8Name(tensor.name)).inserted, !tensor.name.hasBytes(of: SafetensorsHeader.metadataName) else {
                 throw mismatch("a name that is free", "one in use")
             }
             guard let byteCount = tensor.type.byteCount(shape: tensor.shape) else {
@@ -83,22 +90,16 @@ extension SafetensorsFile {
             if case .bytes(let bytes) = tensor.payload, bytes.count != byteCount {
                 throw mismatch("\(byteCount) bytes for \(tensor.type.rawValue) \(tensor.shape)", "\(bytes.count)")
             }
-            members[tensor.name] = .tensor(
-                HeaderEntry(dtype: tensor.type.rawValue, shape: tensor.shape, data_offsets: [end, end + byteCount]))
+            // Matrices are held in memory, bytes were counted: the sum cannot pass Int.max.
+            header.add(tensor, data: end..<end + byteCount)
             end += byteCount
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let json = try? encoder.encode(members) else {
-            throw ModelFileError(.unwritable, path: path, what: "header", expected: "text for JSON", found: "text that cannot be encoded")
-        }
-        // Spaces bring the data section to a multiple of 8 bytes, as the format's own writer does.
-        let header = [UInt8](json) + [UInt8](repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
-        guard header.count <= SafetensorsHeader.largestLength else {
+        let bytes = header.finish()
+        guard bytes.count <= SafetensorsHeader.largestLength else {
             throw ModelFileError(
-                .mismatch, path: path, what: "header", expected: "at most \(SafetensorsHeader.largestLength) bytes", found: "\(header.count)")
+                .mismatch, path: path, what: "header", expected: "at most \(SafetensorsHeader.largestLength) bytes", found: "\(bytes.count)")
         }
-        return header
+        return bytes
     }
 
     private static func write(_ tensor: TensorContent, to output: borrowing OutputFile) throws(ModelFileError) {
@@ -129,25 +130,6 @@ extension SafetensorsFile {
                 try output.write(UnsafeRawBufferPointer(buffer))
             }
             done += count
-        }
-    }
-}
-
-/// One tensor's member of the header, with the names that the format demands.
-private struct HeaderEntry: Encodable {
-    let dtype: String
-    let shape: [Int]
-    let data_offsets: [Int]
-}
-
-private enum HeaderMember: Encodable {
-    case tensor(HeaderEntry)
-    case metadata([String: String])
-
-    func encode(to encoder: any Encoder) throws {
-        switch self {
-        case .tensor(let entry): try entry.encode(to: encoder)
-        case .metadata(let metadata): try metadata.encode(to: encoder)
         }
     }
 }

@@ -35,13 +35,30 @@ public enum TensorType: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// Whether `SafetensorsFile` converts elements of this type to numbers. The bytes of the others can be read.
+    /// Whether `SafetensorsFile` converts elements of this type to numbers. The bytes of the others can be read: complex numbers, and elements
+    /// of less than 8 bits, for whose order within a byte the format has no rule.
     public var isReadable: Bool {
         switch self {
-        case .f32, .f16, .bf16, .i8, .u8, .i32, .i64: true
-        default: false
+        case .c64, .f4, .f6e2m3, .f6e3m2: false
+        default: true
         }
     }
+
+    /// Whether float32 holds every number of this type.
+    internal var fitsFloat: Bool {
+        switch self {
+        case .f64, .i32, .u32, .i64, .u64: false
+        default: true
+        }
+    }
+
+    /// By the bytes of its name (see `UTF8Name`).
+    internal init?(bytesOf name: String) {
+        guard let type = Self.byName[UTF8Name(name)] else { return nil }
+        self = type
+    }
+
+    private static let byName = Dictionary(uniqueKeysWithValues: allCases.map { (UTF8Name($0.rawValue), $0) })
 
     /// Bytes of a tensor of this type and shape, or nil if a size is negative, a product exceeds `Int.max` or the bits do
     /// not fill whole bytes. The shape [] is a scalar: one element.
@@ -57,7 +74,7 @@ public enum TensorType: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// What the header of a file says about one tensor.
+/// What the header of a file says about one tensor. Names are equal if their UTF-8 is, as the format has it.
 public struct TensorDescription: Sendable, Hashable {
     public let name: String
     public let type: TensorType
@@ -70,4 +87,15 @@ public struct TensorDescription: Sendable, Hashable {
 
     /// Number of elements.
     public var count: Int { shape.reduce(1, *) }
+
+    public static func == (left: TensorDescription, right: TensorDescription) -> Bool {
+        left.type == right.type && left.shape == right.shape && left.offset == right.offset && left.name.hasBytes(of: right.name)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(UTF8Name(name))
+        hasher.combine(type)
+        hasher.combine(shape)
+        hasher.combine(offset)
+    }
 }
