@@ -4,13 +4,13 @@ import Testing
 
 /// The one door to a deployed network.
 @Suite struct DeploymentTests {
-    /// 80-40-40-12 on samples that can be learned, pruned to exact shares of each layer but the last.
+    /// A network on samples that can be learned, pruned to a share of each layer.
     private func pruned(
-        _ sparsity: Double, _ granularity: PruningGranularity = .weights, seed: UInt64 = 5
+        _ sparsity: Double, _ granularity: PruningGranularity = .weights, widths: [Int] = [48, 24, 24, 12], seed: UInt64 = 5
     ) throws -> (network: TrainableNetwork, data: LabelledData) {
         var generator = SeededGenerator(seed: seed)
-        let data = try generator.data(120, shape: SampleShape(80), classes: 12)
-        let network = try TrainableNetwork.mlp([80, 40, 40, 12], seed: seed)
+        let data = try generator.data(60, shape: SampleShape(widths[0]), classes: widths[widths.count - 1])
+        let network = try TrainableNetwork.mlp(widths, seed: seed)
         for layer in network.weightedLayers { for index in 0..<layer.weight.value.rows { layer.bias?.value[0, index] = Float(generator.gaussian()) } }
         if sparsity > 0 {
             try Pruner(network, configuration: PruningConfiguration(sparsity: sparsity, granularity: granularity, scope: .layer)).prune()
@@ -134,7 +134,7 @@ import Testing
         let int8 = QuantizationConfiguration(format: .integer(.w8a8))
         for percent in [29, 30, 31, 59, 60, 61] {
             // 80 · 40 and 40 · 40 weights: exact counts of each per cent.
-            let (network, data) = try pruned(Double(percent) / 100)
+            let (network, data) = try pruned(Double(percent) / 100, widths: [80, 40, 40, 12])
             let (float, integers) = (try deploy(network, data, nil), try deploy(network, data, int8))
             #expect(float.dropLast().map { $0 is SparseLinear } == [percent >= 30, percent >= 30], "\(percent) %")
             #expect(integers.dropLast().map { $0 is SparseLinear } == [percent >= 60, percent >= 60], "\(percent) %")
@@ -161,7 +161,7 @@ import Testing
         for name in ["w1a8-channel", "w1a1-channel", "w1a8-tensor"] {
             let configuration = QuantizationConfiguration(format: try WeightFormat(named: name))
             let expected = CompressionError.outOfRange(
-                what: "format of layer fc1, which has pruned weights", allowed: "one with a code for 0", found: name)
+                what: "format of layer fc1, which has pruned weights", allowed: "one with a code for 0, which signs have not", found: name)
             #expect(throws: expected) { try Deployment(quantization: configuration).deploy(network, data: data) }
             #expect(throws: expected) { try configuration.validate(for: network) }
             #expect(throws: expected) { try network.prepareQuantizationAwareTraining(configuration) }

@@ -155,7 +155,7 @@ import Testing
                 TensorContent(name: $0.name, type: $0.type, shape: $0.shape, bytes: try file.bytes(named: $0.name))
             }
             for schema in ["3", "x", "0", ""] {
-                var metadata = file.metadata
+                var metadata = file.metadata.dictionary
                 metadata["schema"] = schema
                 try SafetensorsFile.write(contents, metadata: metadata, to: path)
                 #expect(throws: CompressionError.damagedFile(path: path, what: "schema of a checkpoint", expected: "1…2", found: schema)) {

@@ -73,7 +73,9 @@ private func everyClone() -> [[UInt32]] {
 private func gptqRow(_ count: Int) -> ([Float], [Int8]) {
     var weights = numbers(count, 5), codes = [Int8](repeating: 0, count: count)
     let upper = (0..<count * count).map { Float($0 % 7 - 3) / 64 + ($0 % (count + 1) == 0 ? 1 : 0) }
-    ck_gptq_row_f32(&weights, count, upper, [Float](repeating: 0.1, count: count), [Int8](repeating: 0, count: count), -8, 7, 0, &codes)
+    ck_gptq_row_f32(
+        &weights, count, upper, [Float](repeating: 0.1, count: count), [Int8](repeating: 0, count: count), nil,
+        ck_code_range(lowest: -8, highest: 7, signs: 0), &codes)
     return (weights, codes)
 }
 

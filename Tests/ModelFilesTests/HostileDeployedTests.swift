@@ -20,7 +20,7 @@ private struct HostileFile {
         var tensors = plain.map { TensorContent(name: $0, type: .u8, shape: [$1.count], bytes: $1) }, sizes = deflated.mapValues(\.count)
         sizes.merge(self.sizes) { $1 }
         for (name, bytes) in deflated {
-            let stream = try #require(Deflate.shared?.compressed(bytes))
+            let stream = try #require(Deflate.compressed(bytes))
             tensors.append(TensorContent(name: name, type: .u8, shape: [stream.count], bytes: stream))
         }
         let sizeText = String(decoding: try JSONEncoder().encode(sizes), as: UTF8.self), kind = DeployedModel.kind

@@ -2,7 +2,7 @@ internal import CompactNumerics
 
 /// What a step of a recipe has to tell: its name, and how it is checked, made and made again. A step is one file of this folder and a row of
 /// `CompressionStep.kinds`.
-internal protocol RecipeStep: Codable {
+internal protocol RecipeStep: Codable, Sendable {
     /// The key in JSON.
     static var name: String { get }
 
