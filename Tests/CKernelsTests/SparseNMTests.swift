@@ -65,7 +65,8 @@ private final class NMWeights {
 
     func floats(_ set: InstructionSet, _ x: [Float], rows: Int, bias: [Float]? = nil, relu: Bool = false, split: Bool = false) -> [Float] {
         let source = GuardedBuffer(x, guardPage: .behind)
-        var input = ck_sparse_input(data: source.base, rows: rows, stride: inputs, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0), weights = float32
+        var input = ck_sparse_input(data: source.base, rows: rows, stride: inputs, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0),
+            weights = float32
         return product(set, rows: rows, bias: bias, relu: relu, split: split) { output, m, n in
             set.kernels.spmm_f32_f32_nm(&weights, &input, &output, m.lowerBound, m.upperBound, n.lowerBound, n.upperBound)
         }

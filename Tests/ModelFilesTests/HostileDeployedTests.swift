@@ -73,6 +73,9 @@ private struct HostileFile {
                 name: "zeros", schema: schema, layers: linear("linear", 1 << 13, 1 << 12, #""relu":true"#),
                 deflated: ["0.weight": zeros + zeros + zeros + zeros + zeros + zeros]),
             HostileFile(
+                name: "more than its shape", schema: schema, layers: linear("linear", 1, 1, #""relu":true"#),
+                deflated: ["0.weight": [UInt8](repeating: 0, count: 96 << 20)]),
+            HostileFile(
                 name: "one row", schema: schema, layers: linear("half", 1, 1 << 23, #""format":"f16""#), deflated: ["0.weight": zeros + zeros]),
             HostileFile(
                 name: "many layers", schema: schema, layers: "[\(many)]",

@@ -53,6 +53,30 @@ import Testing
         }
     }
 
+    /// Weights far below the normal numbers keep their ratios; they do not become zeros.
+    @Test(arguments: [3, 126, 200, 100_000]) func subnormalWeightsKeepTheirCodes(largest: Int) throws {
+        let weight = Matrix(rows: 2, columns: 8) { row, column in
+            Float(sign: column % 2 == 0 ? .plus : .minus, exponent: -149, significand: Float(largest * (column + 1) / 8 * (row + 1) / 2))
+        }
+        let unit = Float.leastNonzeroMagnitude
+        for dense in [
+            try BlockSparseMatrix(weight, sparsity: 0, shape: .single, values: .int8).dense(),
+            try NMSparseMatrix(
+                weight, mask: WeightMask(rows: 2, columns: 8, keeps: (0..<16).map { $0 % 8 >= 4 }), sparsity: .fourOfEight, values: .int8
+            )
+            .dense(),
+        ] {
+            for row in 0..<2 {
+                for column in 4..<8 {
+                    // Half a step of the scale, which is at least the smallest number there is.
+                    let step = max(Float(largest) / 127, 1).rounded(.up)
+                    #expect(abs(dense[row, column] / unit - weight[row, column] / unit) <= step / 2 + 1)
+                }
+            }
+            #expect(dense[1, 7] != 0)
+        }
+    }
+
     @Test func checkedCallsNameWhatIsWrong() throws {
         let layer = try QuantizedLinear(Linear(weight: Matrix(rows: 2, columns: 3) { Float($0 + $1 + 1) }), scheme: .w8a8)
         let x = Matrix(rows: 2, columns: 3) { Float($0 - $1) }
