@@ -47,7 +47,9 @@ internal struct KeptPath {
             let sources = period.map { _ in reached[index - 1] } ?? [1]
             // Behind a layer of whole outputs, those that score best.
             let behind = configuration.granularity.isStructured && period != nil ? groups[layers[index - 1].name] : nil
-            guard let edge = bestEdge(layer, of: output, sources: sources, scores: groups[layer.name], behind: behind, configuration) else { return nil }
+            guard let edge = bestEdge(layer, of: output, sources: sources, scores: groups[layer.name], behind: behind, configuration) else {
+                return nil
+            }
             if groups[layer.name] != nil { path[layer.name] = configuration.group(of: layer, row: edge.row, column: edge.column) }
             output = period.map { edge.column % $0 }
         }
