@@ -142,6 +142,31 @@ import Testing
         #expect(report.warnings.count == 2)
     }
 
+    /// From the outputs to the inputs, the best of each layer that leads on.
+    @Test(arguments: 0..<5) func thePathGoesAlongTheBest(seed: UInt64) throws {
+        let network = try TrainableNetwork.mlp([6, 9, 7, 4], seed: seed), weights = network.weightedLayers.map(\.weight.value)
+        func best(_ values: [(Float, Int)]) -> Int { values.max { $0.0 < $1.0 }!.1 }
+        var expected: [Int] = []
+        var output: Int?
+        for weight in weights.reversed() {
+            let places = (0..<weight.count).filter { output == nil || $0 / weight.columns == output }
+            expected.insert(best(places.map { (abs(weight.pointer[$0]), $0) }), at: 0)
+            output = expected[0] % weight.columns
+        }
+        let norms = weights.map { weight in
+            (0..<weight.rows).map { row in (0..<weight.columns).reduce(Float(0)) { $0 + weight[row, $1] * weight[row, $1] } }
+        }
+        let units = network.copy()
+        try Pruner(network, configuration: PruningConfiguration(sparsity: 1)).prune()
+        #expect(
+            network.weightedLayers.map { layer in network.mask(layer.name).indices.filter { network.mask(layer.name)[$0] == 1 } }
+                == expected.map { [$0] })
+        try Pruner(units, configuration: PruningConfiguration(sparsity: 1, score: .magnitudeL2, granularity: .units)).prune()
+        for (name, norms) in [("fc1", norms[0]), ("fc2", norms[1])] {
+            #expect(units.weighted(name).bias?.mask?.firstIndex(of: 1) == best(norms.enumerated().map { ($1, $0) }), "\(name)")
+        }
+    }
+
     @Test func aLayerWithASparsityOfItsOwnKeepsAPath() throws {
         let network = try Small.mlp([6, 8, 4])
         let report = try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, layerSparsity: ["fc2": 1])).prune()

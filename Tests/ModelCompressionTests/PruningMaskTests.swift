@@ -114,6 +114,22 @@ import Testing
         }
     }
 
+    /// What is pruned goes before everything else, whatever it scores: counts are those of all weights.
+    @Test(arguments: [PruningGranularity.weights, .blocks(rows: 2, columns: 2), .nOfM(keep: 1, of: 2)])
+    func prunedGroupsGoFirst(_ granularity: PruningGranularity) throws {
+        let network = try Small.mlp([8, 8, 4]), weight = network.weighted("fc1").weight
+        // Of each 2×2 block and each pair in columns 4… nothing is left.
+        weight.mask = (0..<64).map { $0 % 8 < 4 ? 1 : 0 }
+        let configuration = PruningConfiguration(
+            sparsity: 0.5, score: .random(seed: 2), granularity: granularity, scope: .layer, excludedLayers: ["fc2"])
+        try Pruner(network, configuration: configuration).prune()
+        if case .nOfM = granularity {
+            #expect(network.mask("fc1").enumerated().allSatisfy { $1 == 0 || $0 % 8 < 4 } && weight.activeCount == 16)
+        } else {
+            #expect(network.mask("fc1") == (0..<64).map { $0 % 8 < 4 ? 1 : 0 })
+        }
+    }
+
     @Test func randomScoresDependOnTheSeedAlone() throws {
         func mask(_ seed: UInt64) throws -> [UInt8] {
             let network = try Small.mlp()

@@ -25,6 +25,17 @@ import Testing
         expectClose(small.predict(inputs), network.predict(inputs))
     }
 
+    /// A masked bias that takes a constant in is free from then on, in its numbers and in training.
+    @Test func maskedBiasesTakeConstantsIn() throws {
+        let network = try Small.mlp([6, 8, 4]), inputs = try Small.inputs(20, 6), layer = network.weighted("fc1")
+        layer.weight.mask = (0..<48).map { $0 / 6 == 3 ? 0 : 1 }
+        layer.bias!.value[0, 3] = 2
+        network.weighted("fc2").bias!.mask = [0, 0, 0, 1]
+        let small = try network.removingPrunedOutputs()
+        #expect(small.weighted("fc2").bias?.mask == nil && small.weighted("fc1").weight.value.rows == 7)
+        expectClose(small.predict(inputs), network.predict(inputs))
+    }
+
     @Test(arguments: [true, false]) func channelsThroughNormalizationPoolingAndFlatten(flattenFirst: Bool) throws {
         for granularity in [PruningGranularity.units, .channels] {
             let network = try Small.lenet5(flattenFirst: flattenFirst), inputs = try Small.inputs(10, 288)
