@@ -60,7 +60,8 @@ struct Compress: ParsableCommand {
         let report = try run.run { status in
             let detail =
                 status.training.map { "epoch \($0.epoch + 1) of \($0.epochs), loss \(fixed($0.loss, 3)), \(Int($0.secondsRemaining)) s left" } ?? ""
-            progress.show("step \(status.step + 1) of \(status.steps), \(status.name) \(detail)")
+            let warning = status.warnings.first.map { "; \($0)" } ?? ""
+            progress.show("step \(status.step + 1) of \(status.steps), \(status.name) \(detail)\(warning)")
         }
         progress.clear()
         guard let report, let deployed = run.deployed else { return }

@@ -14,7 +14,7 @@ enum CompressionPage {
             \(steps(report))
             <h2>Layers</h2>
             \(layers(report))
-            <p class="note">Times are medians of 200 calls, measured in turn. Energy is modelled after Horowitz, ISSCC 2014, never measured.</p>
+            <p class="note">Times are medians of calls of both networks in turn. Energy is modelled after Horowitz, ISSCC 2014, never measured.</p>
             """
         return WebPage.html(title: report.recipe, body: body)
     }

@@ -54,7 +54,8 @@ struct PruningStudy: ParsableCommand {
             let fineTuning = laboratory.configuration(epochs: max(1, epochs * laboratory.epochs / 2 / rounds), seed: 1000 + seed)
             let pruner = try Pruner(network, configuration: configuration, data: laboratory.training)
             let result = try pruner.run(training: laboratory.training, fineTuning: fineTuning, snapshots: snapshots)
-            laboratory.note = "\(result.report.kept) of \(result.report.weights) weights"
+            let warnings = result.report.warnings.map { "; \($0)" }.joined()
+            laboratory.note = "\(result.report.kept) of \(result.report.weights) weights\(warnings)"
             let deployed = try Deployment(minimumSparsity: 0).deploy(network)
             return try evaluate(deployed, laboratory.test)
         }
@@ -73,23 +74,13 @@ struct PruningStudy: ParsableCommand {
         try prune(laboratory, "\(label) magnitude, global, iterative in 3 rounds", with { $0.schedule = .iterative(rounds: 3) }, 3, 3, "dense", nil)
         try prune(laboratory, "\(label) magnitude, rewound to epoch 1", with { $0.start = .rewound(epoch: 0) }, 2, 1, "dense", nil)
         try prune(laboratory, "\(label) magnitude, re-initialized", with { $0.start = .reinitialized(seed: 77) }, 2, 1, "dense", nil)
-        try prune(
-            laboratory, "\(label) random",
-            with {
-                $0.score = .random(seed: 5); $0.scope = .layer
-            }, 1, 1, "dense", nil)
+        try prune(laboratory, "\(label) random", with { $0.score = .random(seed: 5) }, 1, 1, "dense", nil)
         for (text, score) in [
             ("gradient × weight (SNIP)", PruningScore.gradientTimesWeight), ("Taylor", .taylor),
             ("activation × weight (Wanda)", .activationTimesWeight),
             ("second order, diagonal (OBD)", .secondOrderDiagonal), ("second order, corrected (OBS)", .secondOrderCorrected),
         ] {
-            // Wanda compares the weights of an output, OBS those of a layer: their scores have the units of its outputs.
-            let scope: PruningScope = score == .activationTimesWeight ? .output : score == .secondOrderCorrected ? .layer : .global
-            try prune(
-                laboratory, "\(label) \(text)",
-                with {
-                    $0.score = score; $0.scope = scope
-                }, 1, 1, "dense", nil)
+            try prune(laboratory, "\(label) \(text)", with { $0.score = score }, 1, 1, "dense", nil)
         }
     }
 

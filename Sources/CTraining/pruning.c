@@ -38,6 +38,10 @@ void ck_times_weight_f64(const float *w, size_t count, double *scores) {
   for (size_t i = 0; i < count; i++) scores[i] = fabs(w[i] * scores[i]);
 }
 
+void ck_squares_f64(const float *x, size_t count, double *squares) {
+  for (size_t i = 0; i < count; i++) squares[i] = (double)x[i] * x[i];
+}
+
 void ck_times_square_f64(const float *w, size_t count, double factor, double *scores) {
   for (size_t i = 0; i < count; i++) scores[i] *= factor * ((double)w[i] * w[i]);
 }
@@ -189,6 +193,16 @@ void ck_live_rows_u8(const uint8_t *mask, size_t rows, size_t columns, uint8_t *
     live[r] = 0;
     for (size_t c = 0; c < columns && !live[r]; c++) live[r] = mask[r * columns + c] != 0;
   }
+}
+
+int ck_reached_rows_u8(const uint8_t *mask, size_t rows, size_t columns, const uint8_t *live, size_t period, uint8_t *reached) {
+  int any = 0;
+  for (size_t r = 0; r < rows; r++) {
+    reached[r] = 0;
+    for (size_t c = 0; c < columns && !reached[r]; c++) reached[r] = (!mask || mask[r * columns + c]) && live[c % period];
+    any |= reached[r];
+  }
+  return any;
 }
 
 void ck_mask_columns_u8(uint8_t *mask, size_t rows, size_t columns, const uint8_t *live, size_t period) {

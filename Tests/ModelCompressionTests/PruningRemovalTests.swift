@@ -25,6 +25,17 @@ import Testing
         expectClose(small.predict(inputs), network.predict(inputs))
     }
 
+    /// A masked bias that takes a constant in is free from then on, in its numbers and in training.
+    @Test func maskedBiasesTakeConstantsIn() throws {
+        let network = try Small.mlp([6, 8, 4]), inputs = try Small.inputs(20, 6), layer = network.weighted("fc1")
+        layer.weight.mask = (0..<48).map { $0 / 6 == 3 ? 0 : 1 }
+        layer.bias!.value[0, 3] = 2
+        network.weighted("fc2").bias!.mask = [0, 0, 0, 1]
+        let small = try network.removingPrunedOutputs()
+        #expect(small.weighted("fc2").bias?.mask == nil && small.weighted("fc1").weight.value.rows == 7)
+        expectClose(small.predict(inputs), network.predict(inputs))
+    }
+
     @Test(arguments: [true, false]) func channelsThroughNormalizationPoolingAndFlatten(flattenFirst: Bool) throws {
         for granularity in [PruningGranularity.units, .channels] {
             let network = try Small.lenet5(flattenFirst: flattenFirst), inputs = try Small.inputs(10, 288)
@@ -53,6 +64,29 @@ import Testing
         expectClose(small.predict(inputs), network.predict(inputs))
     }
 
+    /// An epsilon that is as large as the variance: it counts in constants, in what stays, and in folding.
+    @Test(arguments: [Float(1e-3), 0.25, 4]) func epsilonOfNormalizationCounts(epsilon: Float) throws {
+        var generator = SeededGenerator(seed: 8)
+        let normalization = BatchNormLayer("bn", channels: 6, momentum: 0.3, epsilon: epsilon)
+        for channel in 0..<6 {
+            normalization.runningVariance[0, channel] = epsilon * Float(0.5 + generator.uniform())
+            normalization.runningMean[0, channel] = Float(generator.gaussian())
+            normalization.beta.value[0, channel] = Float(generator.gaussian())
+            normalization.gamma.value[0, channel] = Float(1 + generator.uniform())
+        }
+        let first = DenseLayer("fc1", inputs: 5, outputs: 6, generator: &generator)
+        first.weight.mask = (0..<30).map { $0 / 5 % 2 == 0 ? 0 : 1 }
+        for unit in 0..<6 { first.bias!.value[0, unit] = Float(1 + unit) }
+        let network = try TrainableNetwork(
+            inputShape: SampleShape(5), layers: [first, normalization, DenseLayer("fc2", inputs: 6, outputs: 3, generator: &generator)])
+        let inputs = try Small.inputs(10, 5), small = try network.removingPrunedOutputs()
+        #expect(small.weighted("fc1").weight.value.rows == 3)
+        expectClose(small.predict(inputs), network.predict(inputs))
+        expectClose(try network.foldingBatchNormalization().predict(inputs), network.predict(inputs))
+        let copy = try #require(small.layers[1] as? BatchNormLayer)
+        #expect(copy.epsilon == epsilon && copy.momentum == 0.3 && copy.channels == 3)
+    }
+
     @Test func smallerNetworksTrainOn() throws {
         let network = try Small.lenet5(), data = try Small.data(24, shape: SampleShape(height: 12, width: 12, channels: 2))
         let trained = TrainerConfiguration(epochs: 1, batchSize: 8)
@@ -67,7 +101,7 @@ import Testing
 
     @Test func allUnitsOfALayerLeaveOne() throws {
         let network = try Small.mlp([6, 8, 4]), inputs = try Small.inputs(5, 6)
-        try Pruner(network, configuration: PruningConfiguration(sparsity: 1, granularity: .units)).prune()
+        network.weighted("fc1").weight.mask = [UInt8](repeating: 0, count: 48)
         let small = try network.removingPrunedOutputs()
         #expect(small.weighted("fc1").weight.value.rows == 1)
         expectClose(small.predict(inputs), network.predict(inputs))

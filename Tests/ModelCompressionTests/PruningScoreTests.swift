@@ -1,6 +1,6 @@
 import CompactNumerics
 import Foundation
-import ModelCompression
+@testable import ModelCompression
 import Testing
 
 /// Scores against their formulas on a network of one dense layer, whose gradient is known: ∂L/∂W = (softmax(W·x + b) − onehot)·xᵀ.
@@ -44,12 +44,60 @@ import Testing
         try expect(.gradientTimesWeight, batchSize: batchSize, equals: expected)
     }
 
-    @Test func taylorAndOBDOfSingleSamples() throws {
+    @Test(arguments: [1, 5, 12]) func secondOrderDiagonalSquaresEachSamplesGradient(batchSize: Int) throws {
         let gradients = (0..<12).map(gradient)
         let w = weights.map(Double.init)
         let fisher = (0..<15).map { (i: Int) -> Double in gradients.reduce(0.0) { $0 + $1[i] * $1[i] } / 12 }
-        try expect(.taylor, equals: (0..<15).map { (i: Int) -> Double in fisher[i] * w[i] * w[i] })
-        try expect(.secondOrderDiagonal, equals: (0..<15).map { (i: Int) -> Double in fisher[i] * w[i] * w[i] / 2 })
+        try expect(.secondOrderDiagonal, batchSize: batchSize, equals: (0..<15).map { (i: Int) -> Double in fisher[i] * w[i] * w[i] / 2 })
+        if batchSize == 1 { try expect(.taylor, equals: (0..<15).map { (i: Int) -> Double in fisher[i] * w[i] * w[i] }) }
+        #expect(network.weighted("fc1").product is FloatProduct)
+    }
+
+    /// Two samples in a batch of two: gradients that cancel count for the second order and not for Taylor.
+    @Test func cancellingGradientsTellSecondOrderFromTaylor() throws {
+        let network = try TrainableNetwork.mlp([2, 2], seed: 1), layer = network.weighted("fc1")
+        layer.weight.value.assign(Tensor(try Matrix(rows: 2, columns: 2, elements: [0.5, 0.5, 0.5, 0.5])))
+        layer.bias!.value.fill(0)
+        // Both classes alike for both samples; of input 0 both samples have 1, of input 1 they have 0.1 and −0.1.
+        let data = try LabelledData(
+            inputs: Matrix(rows: 2, columns: 2, elements: [1, 0.1, 1, -0.1]), labels: [0, 1], classes: 2, shape: SampleShape(2))
+        func scores(_ score: PruningScore) throws -> [Double] {
+            try Pruner(network, configuration: PruningConfiguration(sparsity: 0.5, score: score, scoreBatchSize: 2), data: data).scores()["fc1"]!
+        }
+        let (taylor, second) = (try scores(.taylor), try scores(.secondOrderDiagonal))
+        #expect(taylor[0] < 1e-9 && taylor[1] > 1e-5, "\(taylor)")
+        #expect(second[0] > 50 * second[1] && second[1] > 0, "\(second)")
+    }
+
+    /// Of convolutions, behind normalization and pooling: the same as by the loss's own differences, sample by sample.
+    @Test func secondOrderDiagonalEqualsFiniteDifferences() throws {
+        let network = try Small.lenet5(), data = try Small.data(6, shape: SampleShape(height: 12, width: 12, channels: 2))
+        func scores(_ score: PruningScore, _ batchSize: Int) throws -> [String: [Double]] {
+            let configuration = PruningConfiguration(sparsity: 0.5, score: score, scoreBatchSize: batchSize)
+            return try Pruner(network, configuration: configuration, data: data).scores()
+        }
+        func loss(_ sample: Int) -> Double {
+            let logits = network.predict(data.selecting([sample]).inputs), values = (0..<4).map { Double(logits[0, $0]) }
+            return LogSum.of(values) - values[data.labels[sample]]
+        }
+        let found = try scores(.secondOrderDiagonal, 4), single = try scores(.taylor, 1), batch = try scores(.taylor, 4)
+        for layer in network.weightedLayers {
+            let values = found[layer.name]!, scale = values.max()!
+            for (a, b) in zip(values, single[layer.name]!) { #expect(abs(a - b / 2) <= 1e-4 * b + 1e-6 * scale, "\(layer.name)") }
+            #expect(zip(values, batch[layer.name]!).contains { abs($0 - $1 / 2) > 0.1 * $0 }, "\(layer.name)")
+            let index = values.firstIndex(of: scale)!, weight = layer.weight.value, original = weight.pointer[index]
+            let step: Float = 2.5e-4
+            let squares = (0..<6).map { sample -> Double in
+                weight.pointer[index] = original + step
+                let above = loss(sample)
+                weight.pointer[index] = original - step
+                let below = loss(sample)
+                weight.pointer[index] = original
+                return pow((above - below) / Double(2 * step), 2)
+            }
+            let expected = 0.5 * pow(Double(original), 2) * squares.reduce(0, +) / 6
+            #expect(abs(scale - expected) < 0.05 * expected, "\(layer.name): \(scale), by differences \(expected)")
+        }
     }
 
     @Test func taylorOfBatchesSquaresTheirMeans() throws {
@@ -139,7 +187,7 @@ import Testing
             .secondOrderCorrected,
         ] {
             let network = try Small.lenet5()
-            let report = try Pruner(network, configuration: PruningConfiguration(sparsity: 0.75, score: score), data: data).prune()
+            let report = try Pruner(network, configuration: PruningConfiguration(sparsity: 0.75, score: score, scope: .global), data: data).prune()
             #expect(report.kept == report.weights - Int((0.75 * Double(report.weights)).rounded()), "\(score)")
             let finite = network.predict(data.inputs)
             #expect((0..<20).allSatisfy { row in (0..<4).allSatisfy { finite[row, $0].isFinite } })

@@ -17,6 +17,8 @@ void ck_add_squares_f64(const float *_Nonnull g, size_t count, double factor, do
 void ck_add_squared_products_f64(const float *_Nonnull g, const float *_Nonnull w, size_t count, double factor, double *_Nonnull sums);
 // scores[i] = |w[i] · scores[i]|.
 void ck_times_weight_f64(const float *_Nonnull w, size_t count, double *_Nonnull scores);
+// squares[i] = x[i]².
+void ck_squares_f64(const float *_Nonnull x, size_t count, double *_Nonnull squares);
 // scores[i] = factor · scores[i] · w[i]².
 void ck_times_square_f64(const float *_Nonnull w, size_t count, double factor, double *_Nonnull scores);
 // scores[n, k] = |w[n, k]| · factors[k].
@@ -42,6 +44,9 @@ void ck_expand_blocks_u8(const uint8_t *_Nonnull keep, size_t rows, size_t colum
 void ck_and_u8(uint8_t *_Nonnull mask, const uint8_t *_Nonnull other, size_t count);
 // live[r] = whether mask keeps anything of row r.
 void ck_live_rows_u8(const uint8_t *_Nonnull mask, size_t rows, size_t columns, uint8_t *_Nonnull live);
+// reached[r] = whether mask (if any) keeps a weight of row r whose input, channel c mod period, is live. Whether any row is reached.
+int ck_reached_rows_u8(const uint8_t *_Nullable mask, size_t rows, size_t columns, const uint8_t *_Nonnull live, size_t period,
+                       uint8_t *_Nonnull reached);
 // mask[r, c] = 0 where live[c mod period] is 0: columns of inputs whose channel, innermost, is dead.
 void ck_mask_columns_u8(uint8_t *_Nonnull mask, size_t rows, size_t columns, const uint8_t *_Nonnull live, size_t period);
 // Number of entries other than 0.

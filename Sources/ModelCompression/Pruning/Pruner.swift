@@ -1,7 +1,10 @@
-internal import CTraining
 public import CompactNumerics
 
 /// Prunes a network: scores its weights and sets `Parameter.mask`. What is pruned stays pruned when it prunes on.
+///
+/// Counts are exact but for one thing: a path of kept weights from an input to an output always stays, so each layer keeps at least one output
+/// and one weight, whatever sparsity, scope, schedule and score. Where the choice by scores would cut the last one, the best group of each layer
+/// along a path stays in the place of others. `PruningReport.warnings` names layers that keep next to nothing.
 public final class Pruner {
     public let network: TrainableNetwork
     public let configuration: PruningConfiguration
@@ -59,7 +62,7 @@ public final class Pruner {
 
     private func prune(_ sparsity: (Double) -> Double) throws(CompressionError) -> PruningReport {
         let scores = try makeScores()
-        let masks = chooseMasks(scores.scores, sparsity)
+        let masks = MaskChoice(network, configuration, layers: layers).masks(scores.scores, sparsity)
         for layer in layers {
             guard let mask = masks[layer.name] else { continue }
             if let inverse = scores.inverseHessians[layer.name] {
@@ -69,71 +72,5 @@ public final class Pruner {
         }
         if configuration.granularity.isStructured { network.maskPrunedOutputs(of: layers.map(\.name)) }
         return PruningReport(network)
-    }
-
-    // MARK: - Masks
-
-    private func chooseMasks(_ scores: [String: [Double]], _ sparsity: (Double) -> Double) -> [String: [UInt8]] {
-        let groups = layers.map { groupScores($0, scores[$0.name]!) }
-        var keeps = [[UInt8]](repeating: [], count: layers.count)
-        let shared = layers.indices.filter { configuration.layerSparsity[layers[$0].name] == nil }
-        if configuration.scope == .global, !isNOfM {
-            var rest = Self.keep(shared.flatMap { groups[$0] }, sparsity(configuration.sparsity))[...]
-            for index in shared {
-                keeps[index] = Array(rest.prefix(groups[index].count))
-                rest = rest.dropFirst(groups[index].count)
-            }
-        }
-        for index in layers.indices where keeps[index].isEmpty {
-            keeps[index] = keepWithin(
-                layers[index], groups[index], sparsity(configuration.layerSparsity[layers[index].name] ?? configuration.sparsity))
-        }
-        var masks: [String: [UInt8]] = [:]
-        for (layer, keep) in zip(layers, keeps) { masks[layer.name] = expand(keep, layer) }
-        return masks
-    }
-
-    private var isNOfM: Bool {
-        if case .nOfM = configuration.granularity { return true }
-        return false
-    }
-
-    private func groupScores(_ layer: any WeightedLayer, _ scores: [Double]) -> [Double] {
-        let (weight, block) = (layer.weight, configuration.block(of: layer))
-        let (rows, columns) = (weight.value.rows, weight.value.columns)
-        let count = (rows / block.rows) * (columns / block.columns)
-        return [Double](unsafeUninitializedCapacity: count) { means, initialized in
-            weight.withMask { ck_block_scores_f64(scores, $0, rows, columns, block.rows, block.columns, means.baseAddress!) }
-            initialized = count
-        }
-    }
-
-    private func keepWithin(_ layer: any WeightedLayer, _ scores: [Double], _ sparsity: Double) -> [UInt8] {
-        if case .nOfM(_, let group) = configuration.granularity { return Self.keep(scores, sparsity, groupsOf: group) }
-        if configuration.scope == .output {
-            return Self.keep(scores, sparsity, groupsOf: layer.weight.value.columns / configuration.block(of: layer).columns)
-        }
-        return Self.keep(scores, sparsity)
-    }
-
-    // In each group of `size` scores (of all, where nil) exactly round(size · sparsity) go; of equal ones the first stay.
-    private static func keep(_ scores: [Double], _ sparsity: Double, groupsOf size: Int? = nil) -> [UInt8] {
-        let size = size ?? scores.count
-        let prune = Int((Double(size) * sparsity).rounded())
-        return [UInt8](unsafeUninitializedCapacity: scores.count) { keep, count in
-            withUnsafeTemporaryAllocation(of: Double.self, capacity: size) {
-                ck_prune_in_groups_f64(scores, scores.count, size, prune, $0.baseAddress!, keep.baseAddress!)
-            }
-            count = scores.count
-        }
-    }
-
-    private func expand(_ keep: [UInt8], _ layer: any WeightedLayer) -> [UInt8] {
-        let (weight, block) = (layer.weight, configuration.block(of: layer))
-        var mask = [UInt8](repeating: 1, count: weight.value.count)
-        ck_expand_blocks_u8(keep, weight.value.rows, weight.value.columns, block.rows, block.columns, &mask)
-        // Inside a block that stays, what was pruned before stays pruned.
-        weight.mask?.withUnsafeBufferPointer { ck_and_u8(&mask, $0.baseAddress!, mask.count) }
-        return mask
     }
 }

@@ -15,8 +15,9 @@ public enum PruningScore: Sendable, Hashable, Codable {
     case taylor
     /// |w| · ‖x‖₂, the norm of the weight's input over all data (Wanda; Sun et al. 2024, arXiv:2306.11695).
     case activationTimesWeight
-    /// ½ · w² · mean over batches of (∂L/∂w)²: Optimal Brain Damage (LeCun, Denker and Solla 1990) with the empirical Fisher information as
-    /// diagonal of the Hessian, exactly so with a batch size of 1.
+    /// ½ · w² · mean over samples of (∂L/∂w)²: Optimal Brain Damage (LeCun, Denker and Solla 1990) with the empirical Fisher information as
+    /// diagonal of the Hessian. Each sample's gradient is squared on its own, whatever the batch size, so gradients that cancel within a batch
+    /// count here and not for `taylor`.
     case secondOrderDiagonal
     /// ½ · w² / [H⁻¹]ₖₖ with H = 2 · Xᵀ·X / samples, damped by 1 % of its mean diagonal: Optimal Brain Surgeon (Hassibi and Stork 1993) for
     /// each layer's outputs. The kept weights are corrected as SparseGPT does (Frantar and Alistarh 2023, arXiv:2301.00774).
@@ -37,6 +38,7 @@ public enum PruningGranularity: Sendable, Hashable, Codable {
     /// Blocks of `rows` consecutive outputs × `columns` consecutive inputs.
     case blocks(rows: Int, columns: Int)
     /// Of every `of` consecutive inputs of an output, `keep` stay (2:4: keep 2 of 4; Mishra et al. 2021, arXiv:2104.08378).
+    /// At least one stays.
     case nOfM(keep: Int, of: Int)
     /// Outputs of dense layers and filters of convolutions, all but the last layer's.
     case units
@@ -54,6 +56,39 @@ public enum PruningScope: String, Sendable, Hashable, Codable, CaseIterable {
     case layer
     /// The weights of each output; for single weights and blocks of one row.
     case output
+}
+
+extension PruningScore {
+    /// What competes where a configuration names no scope: scores compete only with those that they compare with.
+    ///
+    /// - Estimates of what the loss loses (gradient × weight, Taylor, second order diagonal) have one unit in all layers: global, as their
+    ///   authors rank them.
+    /// - Magnitudes of single weights and blocks: global, which keeps more accuracy than layer by layer (Blalock et al. 2020,
+    ///   arXiv:2003.03033). Of whole outputs the layer, as Li et al. 2017 (arXiv:1608.08710) rank filters: weights begin at ±1/√inputs, so one
+    ///   scope would empty the layers of many inputs first.
+    /// - Random numbers: the layer. Means over large groups lie closer to ½ than those over small ones.
+    /// - Activation × weight has the units of its output's sum: the weights of an output (Sun et al. 2024, arXiv:2306.11695); of groups that span
+    ///   outputs, the layer.
+    /// - Second order corrected is an error of one layer's outputs: the layer (Frantar and Alistarh 2023, arXiv:2301.00774).
+    public func defaultScope(of granularity: PruningGranularity) -> PruningScope {
+        switch self {
+        case .gradientTimesWeight, .taylor, .secondOrderDiagonal: return .global
+        case .magnitudeL1, .magnitudeL2: return granularity.isStructured ? .layer : .global
+        case .random, .secondOrderCorrected: return .layer
+        case .activationTimesWeight: return granularity.fitsOutput ? .output : .layer
+        }
+    }
+}
+
+extension PruningGranularity {
+    /// Whether its groups lie within one output each and are smaller than it, so that they can compete there.
+    internal var fitsOutput: Bool {
+        switch self {
+        case .weights, .nOfM: true
+        case .blocks(let rows, _): rows == 1
+        case .units, .channels: false
+        }
+    }
 }
 
 /// When how much is pruned.
@@ -109,10 +144,11 @@ public enum FineTuningStart: Sendable, Hashable, Codable {
 public struct PruningConfiguration: Sendable, Hashable, Codable {
     public var score: PruningScore
     public var granularity: PruningGranularity
-    public var scope: PruningScope
+    /// Among what scores compete; nil for what suits the score, see `PruningScore.defaultScope`. N:M compete in their groups alone.
+    public var scope: PruningScope?
     public var schedule: PruningSchedule
     /// The share of groups (weights, blocks, units) to prune, 0 < sparsity ≤ 1; counts are rounded to the nearest number. Of N:M it is
-    /// 1 − N / M.
+    /// 1 − N / M. Groups beyond that stay only where the network would no longer depend on its inputs: see `Pruner`.
     public var sparsity: Double
     /// Sparsities of single layers by name; each is then a scope of its own.
     public var layerSparsity: [String: Double]
@@ -125,7 +161,7 @@ public struct PruningConfiguration: Sendable, Hashable, Codable {
     public var scoreSamples: Int
 
     public init(
-        sparsity: Double, score: PruningScore = .magnitudeL1, granularity: PruningGranularity = .weights, scope: PruningScope = .global,
+        sparsity: Double, score: PruningScore = .magnitudeL1, granularity: PruningGranularity = .weights, scope: PruningScope? = nil,
         schedule: PruningSchedule = .oneShot, layerSparsity: [String: Double] = [:], excludedLayers: Set<String> = [],
         start: FineTuningStart = .keptWeights, scoreBatchSize: Int = 32, scoreSamples: Int = 4096
     ) {
@@ -135,7 +171,17 @@ public struct PruningConfiguration: Sendable, Hashable, Codable {
     }
 
     /// A configuration for a compression of `ratio` = all weights / kept weights where no layer is an exception.
-    public init(ratio: Double, score: PruningScore = .magnitudeL1, scope: PruningScope = .global, schedule: PruningSchedule = .oneShot) {
+    public init(ratio: Double, score: PruningScore = .magnitudeL1, scope: PruningScope? = nil, schedule: PruningSchedule = .oneShot) {
         self.init(sparsity: 1 - 1 / ratio, score: score, scope: scope, schedule: schedule)
+    }
+
+    /// The scope that counts: `scope`, or where that is nil the default of the score.
+    public var effectiveScope: PruningScope { scope ?? score.defaultScope(of: granularity) }
+
+    /// The same configuration with its scope spelled out, so that one that names the default equals one that leaves it out.
+    internal var resolved: PruningConfiguration {
+        var result = self
+        result.scope = effectiveScope
+        return result
     }
 }

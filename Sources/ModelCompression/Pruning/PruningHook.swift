@@ -49,7 +49,8 @@ public final class PruningHook: TrainingHook {
 
     /// - Throws: `CompressionError.outOfRange` for the state of another pruning.
     public func restore(checkpointState: String) throws {
-        guard let state = try? JSONDecoder().decode(State.self, from: Data(checkpointState.utf8)), state.configuration == pruner.configuration
+        guard let state = try? JSONDecoder().decode(State.self, from: Data(checkpointState.utf8)),
+            state.configuration.resolved == pruner.configuration.resolved
         else {
             throw CompressionError.outOfRange(what: "checkpoint of pruning", allowed: "\(pruner.configuration)", found: checkpointState)
         }

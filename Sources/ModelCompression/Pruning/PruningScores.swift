@@ -17,7 +17,8 @@ internal struct PruningScores {
         let pass = ScorePass(network, data, configuration, loss, parallelism)
         switch configuration.score {
         case .magnitudeL1, .magnitudeL2, .random: for layer in layers { scores[layer.name] = Self.dataFree(layer, configuration.score) }
-        case .gradientTimesWeight, .taylor, .secondOrderDiagonal: scores = try Self.gradients(layers, configuration.score, try pass.batches())
+        case .gradientTimesWeight, .taylor: scores = try Self.gradients(layers, configuration.score, try pass.batches())
+        case .secondOrderDiagonal: scores = Self.fisher(layers, try pass.batches())
         case .activationTimesWeight: scores = try Self.activations(layers, try pass.batches())
         case .secondOrderCorrected: (scores, inverseHessians) = try Self.hessians(layers, try pass.batches())
         }
@@ -53,19 +54,32 @@ internal struct PruningScores {
         batches.forEachBatch(backward: true) { share in
             for (index, layer) in layers.enumerated() {
                 let (w, g, count) = (layer.weight.value.pointer, layer.weight.gradient.pointer, layer.weight.value.count)
-                switch score {
-                case .gradientTimesWeight: ck_add_gradient_f64(g, count, share, &sums[index])
-                case .taylor: ck_add_squared_products_f64(g, w, count, share, &sums[index])
-                default: ck_add_squares_f64(g, count, share, &sums[index])
+                if score == .taylor {
+                    ck_add_squared_products_f64(g, w, count, share, &sums[index])
+                } else {
+                    ck_add_gradient_f64(g, count, share, &sums[index])
                 }
             }
         }
         for (index, layer) in layers.enumerated() {
             let weight = layer.weight.value
             if score == .gradientTimesWeight { ck_times_weight_f64(weight.pointer, weight.count, &sums[index]) }
-            if score == .secondOrderDiagonal { ck_times_square_f64(weight.pointer, weight.count, 0.5, &sums[index]) }
         }
         return Dictionary(uniqueKeysWithValues: zip(layers.map(\.name), sums))
+    }
+
+    private static func fisher(_ layers: [any WeightedLayer], _ batches: ScorePass.Batches) -> [String: [Double]] {
+        let (products, observers) = (layers.map(\.product), layers.map(FisherProduct.init))
+        for (layer, observer) in zip(layers, observers) { layer.product = observer }
+        batches.forEachBatch(backward: true) { _ in }
+        for (layer, product) in zip(layers, products) { layer.product = product }
+        var scores: [String: [Double]] = [:]
+        for (layer, observer) in zip(layers, observers) {
+            var sums = observer.sums
+            ck_times_square_f64(layer.weight.value.pointer, sums.count, 0.5 / Double(batches.samples), &sums)
+            scores[layer.name] = sums
+        }
+        return scores
     }
 
     private static func activations(_ layers: [any WeightedLayer], _ batches: ScorePass.Batches) throws(CompressionError) -> [String: [Double]] {

@@ -22,19 +22,19 @@ extension PruningConfiguration {
             guard rows >= 1, columns >= 1 else {
                 throw .outOfRange(what: "block", allowed: "at least 1×1", found: "\(rows)×\(columns)")
             }
-            guard scope != .output || rows == 1 else {
+            guard effectiveScope != .output || rows == 1 else {
                 throw .outOfRange(what: "blocks that compete within an output", allowed: "one row", found: "\(rows)×\(columns)")
             }
         case .nOfM(let keep, let group):
-            guard keep >= 0, keep < group else {
-                throw .outOfRange(what: "N:M", allowed: "0 ≤ N < M", found: "\(keep):\(group)")
+            guard keep >= 1, keep < group else {
+                throw .outOfRange(what: "N:M", allowed: "1 ≤ N < M", found: "\(keep):\(group)")
             }
             let implied = 1 - Double(keep) / Double(group)
             guard ([sparsity] + layerSparsity.values).allSatisfy({ abs($0 - implied) < 1e-6 }) else {
                 throw .outOfRange(what: "sparsity of \(keep):\(group)", allowed: "\(implied * 100) %", found: "\(sparsity * 100) %")
             }
         case .units, .channels:
-            guard scope != .output else {
+            guard effectiveScope != .output else {
                 throw .outOfRange(what: "scope of whole outputs", allowed: "global or layer", found: "output")
             }
         case .weights: break
@@ -89,5 +89,11 @@ extension PruningConfiguration {
         case .blocks(let rows, let columns): (rows, columns)
         case .units, .channels: (1, layer.weight.value.columns)
         }
+    }
+
+    /// The index of the group that holds a weight.
+    internal func group(of layer: any WeightedLayer, row: Int, column: Int) -> Int {
+        let block = block(of: layer)
+        return row / block.rows * (layer.weight.value.columns / block.columns) + column / block.columns
     }
 }

@@ -22,7 +22,8 @@ extension TrainableNetwork {
         guard let layer = layer as? any WeightedLayer, layer.weight.value.rows == normalization.channels else { return nil }
         let weight = layer.weight.copy(), (rows, columns) = (weight.value.rows, weight.value.columns)
         let bias = layer.bias?.copy() ?? Parameter(name: layer.name + ".bias", value: Tensor(rows: 1, columns: rows), decays: false)
-        bias.mask = nil
+        // A pruned output stays pruned; every other one has a shift now, whatever its bias was.
+        bias.mask = normalization.gamma.mask.flatMap { scales in normalization.beta.mask.map { zip(scales, $0).map { $0 | $1 } } }
         for row in 0..<rows {
             let factor = normalization.gamma.value.pointer[row] / (normalization.runningVariance.pointer[row] + normalization.epsilon).squareRoot()
             for column in 0..<columns { weight.value.pointer[row * columns + column] *= factor }

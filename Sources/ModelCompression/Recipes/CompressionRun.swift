@@ -9,6 +9,8 @@ public struct CompressionProgress: Sendable {
     public let name: String
     /// Of the training within the step, if it trains.
     public let training: TrainingProgress?
+    /// Layers of which the pruning of this step has left next to nothing so far, as `PruningReport.warnings` says it.
+    public let warnings: [String]
 }
 
 /// Runs a recipe. With a directory it can be stopped, or killed, and goes on there when it is run again: finished steps are read back, a
@@ -27,6 +29,7 @@ public final class CompressionRun {
     private let files: RunFiles?
     private let initial: TrainableNetwork
     private var records: [StepRecord] = []
+    private var warnings: [String] = []
     private var dense: TrainableNetwork?
     private var current: Trainer?
     private var isStopping = false
@@ -67,16 +70,20 @@ public final class CompressionRun {
         try restore()
         for index in records.count..<recipe.steps.count {
             let step = recipe.steps[index]
-            report = { progress?(CompressionProgress(step: index, steps: self.recipe.steps.count, name: step.name, training: $0)) }
+            report = { [self] in
+                progress?(CompressionProgress(step: index, steps: recipe.steps.count, name: step.name, training: $0, warnings: warnings))
+            }
+            warnings = []
             report?(nil)
             keepDense(before: index)
             let before = try accuracy(), start = ContinuousClock.now
             try step.step.make(self, index: index)
             if isStopping { return nil }
+            let left = PruningReport(network)
             records.append(
                 StepRecord(
-                    step: step.name, accuracyBefore: before, accuracyAfter: try accuracy(), keptWeights: PruningReport(network).kept,
-                    seconds: (ContinuousClock.now - start) / .seconds(1)))
+                    step: step.name, accuracyBefore: before, accuracyAfter: try accuracy(), keptWeights: left.kept,
+                    seconds: (ContinuousClock.now - start) / .seconds(1), warnings: step.name == RecipePruning.name ? left.warnings : []))
             try files?.save(network, records: records, training: training)
         }
         keepDense(before: recipe.steps.count)
@@ -135,6 +142,7 @@ extension CompressionRun {
             hooks: [StopHook { [weak self] in self?.isStopping ?? false }],
             snapshots: rewinding.snapshots(for: initial), checkpointPath: files?.checkpoint(index), resumes: true
         ) { [self] in
+            warnings = $0.warnings
             if let training = $0.training { report?(training) }
         }
     }

@@ -30,6 +30,18 @@ extension RecipePruning: RecipeStep {
     }
 }
 
+extension CompressionRecipe {
+    /// The same recipe with scopes of prunings spelled out, as recipes of versions without defaults are.
+    internal var resolved: CompressionRecipe {
+        var result = self
+        for case (let index, .prune(var options)) in steps.enumerated() {
+            options.pruning = options.pruning.resolved
+            result.steps[index] = .prune(options)
+        }
+        return result
+    }
+}
+
 // MARK: - JSON
 
 extension RecipePruning {
@@ -39,8 +51,8 @@ extension RecipePruning {
     ]
 
     /// `ratio` (all weights / kept ones) or `sparsity` 0…1; `score`, `schedule` and `start` by name; `granularity` "weights", "units", "channels",
-    /// "4x1" or "2:4"; `begin`, `end` (shares of the fine-tuning's steps) and `every` (steps) of gradual schedules, `rounds` of iterative ones. An
-    /// option that has no effect beside the others is an error.
+    /// "4x1" or "2:4"; `scope` by name, the default of the score where it is absent; `begin`, `end` (shares of the fine-tuning's steps) and `every`
+    /// (steps) of gradual schedules, `rounds` of iterative ones. An option that has no effect beside the others is an error.
     public init(from decoder: any Decoder) throws {
         let fields = try StrictFields(decoder, of: "prune", names: Self.names)
         let granularity = try Self.granularity(fields.value("granularity", or: "weights"))
@@ -48,7 +60,7 @@ extension RecipePruning {
         let other = PruningConfiguration(sparsity: 1)
         pruning = PruningConfiguration(
             sparsity: try Self.sparsity(fields, granularity), score: score, granularity: granularity,
-            scope: try fields.value("scope", or: other.scope), schedule: try Self.schedule(fields),
+            scope: try fields.optional("scope"), schedule: try Self.schedule(fields),
             layerSparsity: try fields.value("layerSparsity", or: [:]), excludedLayers: try fields.value("excludedLayers", or: []),
             start: try Self.start(fields),
             scoreBatchSize: try score.needsData ? fields.value("scoreBatchSize", or: other.scoreBatchSize) : other.scoreBatchSize,
@@ -128,7 +140,7 @@ extension RecipePruning {
         case .weights, .units, .channels:
             try container.put("granularity", Self.granularities.first { $0.value == pruning.granularity }?.name)
         }
-        try container.put("scope", pruning.scope)
+        if let scope = pruning.scope { try container.put("scope", scope) }
         try encodeSchedule(&container)
         if pruning.score.needsData {
             try container.put("scoreBatchSize", pruning.scoreBatchSize)

@@ -61,7 +61,10 @@ internal final class RunFiles {
         guard let json = FileManager.default.contents(atPath: state) else { throw damaged("a file that can be read", "one that cannot") }
         let saved = try decode(json)
         for (what, expected, found) in [
-            ("recipe", identity.recipe == saved.recipe ? saved.recipe.name : identity.recipe.name + " with its steps", saved.recipe.name),
+            (
+                "recipe", identity.recipe.resolved == saved.recipe.resolved ? saved.recipe.name : identity.recipe.name + " with its steps",
+                saved.recipe.name
+            ),
             ("network", identity.fingerprint, saved.fingerprint), ("numbers of the network", identity.numbers, saved.numbers ?? identity.numbers),
             ("training and test data", identity.data, saved.data ?? identity.data),
         ] where expected != found {

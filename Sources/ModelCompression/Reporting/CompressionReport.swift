@@ -9,6 +9,20 @@ public struct StepRecord: Sendable, Hashable, Codable {
     /// Weights that no mask prunes, biases not counted.
     public let keptWeights: Int
     public let seconds: Double
+    /// Layers of which pruning left next to nothing, as `PruningReport.warnings` says it; empty in records of versions that did not warn.
+    public let warnings: [String]
+}
+
+extension StepRecord {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        step = try container.decode(String.self, forKey: .step)
+        accuracyBefore = try container.decode(Double.self, forKey: .accuracyBefore)
+        accuracyAfter = try container.decode(Double.self, forKey: .accuracyAfter)
+        keptWeights = try container.decode(Int.self, forKey: .keptWeights)
+        seconds = try container.decode(Double.self, forKey: .seconds)
+        warnings = try container.decodeIfPresent([String].self, forKey: .warnings) ?? []
+    }
 }
 
 /// One layer with weights, before and after.
@@ -25,15 +39,6 @@ public struct LayerReport: Sendable, Hashable, Codable {
     /// Multiply–adds of one sample.
     public let multiplyAddsBefore: Int
     public let multiplyAddsAfter: Int
-}
-
-/// Measured milliseconds of one call.
-public struct LatencyReport: Sendable, Hashable, Codable {
-    public let batch: Int
-    public let p50Before: Double
-    public let p99Before: Double
-    public let p50After: Double
-    public let p99After: Double
 }
 
 /// What a recipe cost and gained. Everything is measured but the energy, which is modelled.
@@ -95,6 +100,7 @@ public struct CompressionReport: Sendable, Hashable, Codable, CustomStringConver
             lines.append(
                 "\(step.step.padding(toLength: 24, withPad: " ", startingAt: 0)) \(percent(step.accuracyBefore)) → \(percent(step.accuracyAfter)), "
                     + "\(step.keptWeights) weights, \(String(format: "%.1f", step.seconds)) s")
+            lines += step.warnings.map { "  warning: \($0)" }
         }
         lines.append("")
         for layer in layers {

@@ -15,7 +15,7 @@ extension CompressionReport {
         accuracyAfter = try evaluate(deployed, test, parallelism: parallelism)
         (bytesBefore, bytesAfter) = (before.byteCount, deployed.byteCount)
         layers = Self.layers(dense, before, network, deployed)
-        latencies = [1, 32].map { Self.latency(batch: $0, before, deployed, test, parallelism) }
+        latencies = [1, 32].map { LatencyReport(batch: $0, before, deployed, test, parallelism) }
         fileBytesBefore = try Self.fileBytes { path throws(CompressionError) in try dense.saveWeights(to: path) }
         fileBytesAfter = try Self.fileBytes { path throws(CompressionError) in
             try CompressionError.wrapping { try DeployedModel.write(deployed, to: path) }
@@ -48,29 +48,6 @@ extension CompressionReport {
         try write(path)
         let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         return (attributes?[.size] as? NSNumber)?.intValue ?? 0
-    }
-
-    // Calls in turn, so that a machine that slows down slows both.
-    private static func latency(
-        batch: Int, _ before: Sequential, _ after: Sequential, _ test: LabelledData, _ parallelism: Parallelism
-    ) -> LatencyReport {
-        let rows = (0..<batch).map { $0 % test.count }, x = test.selecting(rows).inputs
-        var milliseconds: [[Double]] = [[], []]
-        var first = Workspace(), second = Workspace()
-        var y = (Matrix(rows: batch, columns: test.classes), Matrix(rows: batch, columns: test.classes))
-        for call in 0..<220 {
-            let start = ContinuousClock.now
-            before.apply(x, into: &y.0, workspace: &first, parallelism: parallelism)
-            let middle = ContinuousClock.now
-            after.apply(x, into: &y.1, workspace: &second, parallelism: parallelism)
-            let end = ContinuousClock.now
-            guard call >= 20 else { continue }
-            milliseconds[0].append((middle - start) / .milliseconds(1))
-            milliseconds[1].append((end - middle) / .milliseconds(1))
-        }
-        let sorted = milliseconds.map { $0.sorted() }
-        return LatencyReport(
-            batch: batch, p50Before: sorted[0][100], p99Before: sorted[0][197], p50After: sorted[1][100], p99After: sorted[1][197])
     }
 }
 
