@@ -69,6 +69,25 @@ import Testing
         }
     }
 
+    @Test func aDirectoryIsForOneRunAtATime() throws {
+        try withDirectory { directory in
+            let first = try run(directory), second = try run(directory)
+            var refused: CompressionError?
+            _ = try first.run { progress in
+                if progress.step == 1, refused == nil {
+                    refused = #expect(throws: CompressionError.self) { try second.run() }
+                    first.stop()
+                }
+            }
+            guard case .file(let error)? = refused, error.kind == .inUse else {
+                Issue.record("expected a folder in use, found \(String(describing: refused))")
+                return
+            }
+            // Free again behind the run.
+            #expect(try second.run() != nil)
+        }
+    }
+
     @Test func recordsHaveToBeThoseOfTheSteps() throws {
         try withDirectory { directory in
             #expect(try run(directory).run() != nil)

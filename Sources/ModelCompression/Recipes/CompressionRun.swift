@@ -64,9 +64,11 @@ public final class CompressionRun {
     /// Makes all steps, or those that are left.
     ///
     /// - Returns: the report, or nil if `stop` was called.
-    /// - Throws: the errors of the steps, and for a directory those of reading it.
+    /// - Throws: the errors of the steps, and for a directory those of reading it; `CompressionError.file` of kind `inUse` while another run uses it.
     public func run(progress: ((CompressionProgress) -> Void)? = nil) throws -> CompressionReport? {
         isStopping = false
+        let lock = try files?.lock()
+        defer { withExtendedLifetime(lock) {} }
         try restore()
         for index in records.count..<recipe.steps.count {
             let step = recipe.steps[index]

@@ -1,6 +1,7 @@
 internal import CTraining
 internal import CompactNumerics
 internal import Foundation
+internal import ModelFiles
 
 /// What a run is a run of: a directory of another one is refused.
 internal struct RunIdentity: Equatable {
@@ -45,6 +46,13 @@ internal final class RunFiles {
             throw .outOfRange(what: "directory of a run", allowed: "one that can be made", found: "\(directory): \(error.localizedDescription)")
         }
         _ = try records()
+    }
+
+    /// Keeps other processes away from the directory as long as the lock lives.
+    ///
+    /// - Throws: `CompressionError.file` of kind `inUse` where another run holds it.
+    func lock() throws(CompressionError) -> DirectoryLock {
+        try CompressionError.wrapping { try DirectoryLock(directory: directory) }
     }
 
     func checkpoint(_ step: Int) -> String { "\(directory)/step\(step + 1).checkpoint" }
@@ -106,9 +114,7 @@ internal final class RunFiles {
             records: records)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        guard let data = try? encoder.encode(state), (try? data.write(to: URL(fileURLWithPath: self.state), options: .atomic)) != nil else {
-            throw .outOfRange(what: "state of a run", allowed: "a file that can be written", found: self.state)
-        }
+        try CompressionError.wrapping { try OutputFile.replace(path: self.state, with: encoder.encode(state)) }
         for file in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         where file.hasPrefix("step\(records.count).checkpoint") {
             try? FileManager.default.removeItem(atPath: "\(directory)/\(file)")
