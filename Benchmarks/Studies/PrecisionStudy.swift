@@ -57,7 +57,7 @@ struct PrecisionStudy: ParsableCommand {
         let steps = (laboratory.training.count + training.batchSize - 1) / training.batchSize
         if options.epochs == nil { training.epochs = max(training.epochs, (400 + steps - 1) / steps) }
         return PrecisionSetting(
-            name: "batch \(training.batchSize), \(training.epochs) epochs, outputs × 2^\(exponent)", widths: laboratory.widths,
+            name: "batch \(training.batchSize), \(training.epochs) epochs, × 2^\(exponent)", widths: laboratory.widths,
             outputScale: Float(sign: .plus, exponent: exponent, significand: 1), training: training)
     }
 

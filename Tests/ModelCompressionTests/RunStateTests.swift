@@ -111,14 +111,15 @@ import Testing
 
     // MARK: - Earlier schemas
 
-    /// What `Golden/state-1` is a run of: written by the version before schemas had numbers, stopped in the fine-tuning of the fourth step.
+    /// What `Golden/state-1` is a run of: written by the version before schemas had numbers, stopped in the fine-tuning of the fourth step. There
+    /// the scopes of its prunings are spelled out, which are the defaults of their scores.
     private static let golden: CompressionRecipe = {
         let quick = RecipeTraining(epochs: 2, batchSize: 100, learningRate: 5e-3)
         return CompressionRecipe(
             name: "golden",
             steps: [
-                .train(quick), .prune(RecipePruning(PruningConfiguration(sparsity: 0.25, granularity: .units, scope: .layer), fineTuning: quick)),
-                .removePrunedOutputs, .prune(RecipePruning(PruningConfiguration(sparsity: 0.75, scope: .global), fineTuning: quick)),
+                .train(quick), .prune(RecipePruning(PruningConfiguration(sparsity: 0.25, granularity: .units), fineTuning: quick)),
+                .removePrunedOutputs, .prune(RecipePruning(PruningConfiguration(sparsity: 0.75), fineTuning: quick)),
                 .quantize(RecipeQuantization(QuantizationConfiguration(format: .integer(.w8a8)))),
             ])
     }()
