@@ -35,6 +35,17 @@ import Testing
         #expect(error.kind == .mismatch && error.found == "one in use")
     }
 
+    @Test func metadataChanges() {
+        var metadata: SafetensorsMetadata = ["a": "1", "b": "2", "c": "3"]
+        metadata["b"] = "two"
+        metadata["d"] = "4"
+        metadata["a"] = nil
+        metadata["absent"] = nil
+        #expect(metadata == ["b": "two", "c": "3", "d": "4"] && metadata.names == ["b", "c", "d"])
+        #expect(metadata.dictionary == ["b": "two", "c": "3", "d": "4"] && metadata == SafetensorsMetadata(metadata.dictionary))
+        #expect(metadata != ["b": "2", "c": "3", "d": "4"] && metadata != ["b": "two", "c": "3"] && metadata["a"] == nil)
+    }
+
     /// Quadratic readers need 7 s for 80 kB, and hours for this.
     @Test(.timeLimit(.minutes(10)), arguments: ["name", "two names", "metadata", "dtype", "member"])
     func combiningMarks(place: String) throws {
@@ -60,6 +71,22 @@ import Testing
                     place == "metadata" ? file.metadata[marks]?.utf8.count == marks.utf8.count : file.tensors[0].name.utf8.count >= marks.utf8.count)
             }
             #expect(seconds < 60)
+        }
+    }
+
+    /// The same in what a deployed network's file says and holds.
+    @Test(.timeLimit(.minutes(10))) func combiningMarksInDeployedNetworks() throws {
+        let marks = String(repeating: "\u{301}\u{316}", count: 750_000), kind = "swift-model-compression deployed network"
+        let files: [(SafetensorsMetadata, String)] = [
+            (["kind": marks], "w"), (["kind": kind, "schema": "2", "layers": "[]", "deflated": "{}"], marks),
+        ]
+        for (metadata, name) in files {
+            try withTemporaryFolder { folder in
+                let path = "\(folder)/deployed"
+                try SafetensorsFile.write([TensorContent(name: name, type: .u8, shape: [0], bytes: [])], metadata: metadata, to: path)
+                let error = try #require(throws: ModelFileError.self) { try DeployedModel.read(from: path) }
+                expectGoodMessage(error, path: path)
+            }
         }
     }
 

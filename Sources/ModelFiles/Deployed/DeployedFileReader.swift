@@ -29,11 +29,10 @@ internal struct DeployedFileReader {
 
     /// Schema 1 had its number in the kind.
     private static func schema(of file: SafetensorsFile) throws(ModelFileError) -> Int {
-        let kind = file.metadata["kind"]
-        if kind == "\(DeployedModel.kind) 1" { return 1 }
-        guard kind == DeployedModel.kind else {
+        if file.metadata.holds("\(DeployedModel.kind) 1", named: "kind") { return 1 }
+        guard file.metadata.holds(DeployedModel.kind, named: "kind") else {
             throw ModelFileError(
-                .mismatch, path: file.path, what: "kind of file", expected: DeployedModel.kind, found: kind?.quoted ?? "none")
+                .mismatch, path: file.path, what: "kind of file", expected: DeployedModel.kind, found: file.metadata["kind"]?.quoted ?? "none")
         }
         let text = file.metadata["schema"], schemas = DeployedModel.schemas
         guard let schema = text.flatMap({ Int($0) }), schemas.contains(schema) else {
@@ -61,16 +60,16 @@ internal struct DeployedFileReader {
                 throw context.failure ?? malformed("layer \(index)", "numbers that fit its description", error.description)
             }
         }
-        if let unused = file.tensors.first(where: { !context.used.contains($0.name) }) {
+        let used = Set(context.used.map(UTF8Name.init))
+        if let unused = file.tensors.first(where: { !used.contains(UTF8Name($0.name)) }) {
             throw malformed("tensor \(unused.name.quoted)", "one that a layer has", "one that none has")
         }
         return layers
     }
 
     private var source: ArchiveTensors {
-        let stored = Dictionary(file.tensors.map { ($0.name, $0.byteCount) }) { first, _ in first }
-        return ArchiveTensors(
-            sizes: { name in stored[name].map { ($0, sizes[name]) } },
+        ArchiveTensors(
+            sizes: { name in file.byteCount(named: name).map { ($0, sizes[name]) } },
             load: { (name) throws(ModelFileError) in
                 let bytes = try file.bytes(named: name)
                 guard let size = sizes[name] else { return bytes }

@@ -52,9 +52,9 @@ public struct IDXFile: Sendable {
     }
 
     /// Reads the bytes to come into a buffer, fewer than asked for only at the end.
-    private typealias Source = (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
+    internal typealias Source = (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
 
-    /// Calls `body` with the bytes of a file, decompressed where needed, and how many there may be.
+    /// Calls `body` with the bytes of a file, decompressed where needed, and how many there can be.
     private static func reading<Result>(
         _ path: String, _ body: (Limits, Source) throws(ModelFileError) -> Result
     ) throws(ModelFileError) -> Result {
@@ -103,6 +103,7 @@ public struct IDXFile: Sendable {
         return (elementType, shape)
     }
 
+    /// Reads header and elements.
     private static func read(path: String, limits: Limits, from source: Source) throws(ModelFileError) -> (ElementType, [Int], [UInt8]) {
         let (elementType, shape) = try readHeader(path: path, from: source)
         var byteCount = elementType.byteCount
@@ -148,9 +149,7 @@ public struct IDXFile: Sendable {
 
     /// The next `count` bytes, fewer at the end. Memory doubles as bytes arrive, from a size from which doubling leads to `count`: so the largest
     /// block and the one before it take 1.5 times `count`.
-    internal static func next(
-        _ count: Int, from source: (UnsafeMutableRawBufferPointer) throws(ModelFileError) -> Int
-    ) throws(ModelFileError) -> [UInt8] {
+    internal static func next(_ count: Int, from source: Source) throws(ModelFileError) -> [UInt8] {
         var bytes: [UInt8] = []
         let step = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 16), alignment: 16)
         defer { step.deallocate() }

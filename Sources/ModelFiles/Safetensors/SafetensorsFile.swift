@@ -36,6 +36,11 @@ public struct SafetensorsFile: Sendable {
         positions[UTF8Name(name)] != nil
     }
 
+    /// Bytes of the tensor of that name; nil if there is none.
+    internal func byteCount(named name: String) -> Int? {
+        positions[UTF8Name(name)].map { tensors[$0].byteCount }
+    }
+
     /// The tensor of that name.
     ///
     /// - Throws: `ModelFileError` of kind `mismatch` if there is none.

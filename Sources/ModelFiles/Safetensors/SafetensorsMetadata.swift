@@ -18,9 +18,22 @@ public struct SafetensorsMetadata: Sendable, Equatable, ExpressibleByDictionaryL
         }
     }
 
-    /// The text of that name; nil if there is none.
+    /// The text of that name; nil if there is none, and to remove it.
     public subscript(name: String) -> String? {
-        positions[UTF8Name(name)].map { texts[$0] }
+        get { positions[UTF8Name(name)].map { texts[$0] } }
+        set {
+            let position = positions[UTF8Name(name)]
+            switch (position, newValue) {
+            case (let position?, let text?): texts[position] = text
+            case (nil, let text?):
+                if addName(name) { add(text) }
+            case (let position?, nil):
+                texts.remove(at: position)
+                positions[UTF8Name(name)] = nil
+                positions = positions.mapValues { $0 > position ? $0 - 1 : $0 }
+            case (nil, nil): break
+            }
+        }
     }
 
     /// Whether there is this text under that name, byte for byte. For the text of a file from elsewhere, where `==` of strings can take time that
