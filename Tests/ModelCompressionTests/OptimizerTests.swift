@@ -78,6 +78,20 @@ import Testing
         }
     }
 
+    /// v = momentum · v + g + decay · w, w −= rate · v: heavy-ball momentum moves on where the gradient has ended.
+    @Test func plainMomentumMovesByItsVelocity() {
+        let parameter = Parameter(name: "w", value: Tensor(rows: 1, columns: 9), decays: true)
+        var w = 0.7, v = 0.0
+        for i in 0..<9 { parameter.value.pointer[i] = 0.7 }
+        for (step, g) in [1.0, -0.25, 0, 0, 2].enumerated() {
+            for i in 0..<9 { parameter.gradient.pointer[i] = Float(g) }
+            Optimizer.sgd(momentum: 0.8, weightDecay: 0.1, nesterov: false).update(parameter, rate: 0.05, step: step)
+            v = 0.8 * v + g + 0.1 * w
+            w -= 0.05 * v
+            for i in 0..<9 { #expect(abs(Double(parameter.value.pointer[i]) - w) < 1e-6, "step \(step)") }
+        }
+    }
+
     /// w −= rate · m̂ / (√v̂ + epsilon): where gradients are small against epsilon, or of its size, its place shows.
     @Test(arguments: [1e-2, 1e-4, 1.0]) func adamAddsEpsilonToTheRoot(epsilon: Double) {
         for gradient in [epsilon / 8, epsilon, 8 * epsilon] {

@@ -9,8 +9,10 @@ import Testing
         let told = Mutex(0), calls = Atomic<Int>(0)
         let count = BLASThreadCount { threads in
             calls.add(1, ordering: .relaxed)
-            if threads % 2 == 0 { usleep(50) }  // as a library that waits for its threads
+            // As a library that waits for its threads, before and behind.
+            if threads == 2 { usleep(50) }
             told.withLock { $0 = threads }
+            if threads == 3 { usleep(50) }
         }
         for _ in 0..<200 {
             DispatchQueue.concurrentPerform(iterations: 4) { caller in
