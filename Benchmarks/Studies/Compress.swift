@@ -84,7 +84,8 @@ struct Compress: ParsableCommand {
             name: "pruned \(Int(scale.pruningRatio)) times, then int8",
             steps: [
                 .train(training), .prune(RecipePruning(pruning, fineTuning: training)),
-                .quantize(RecipeQuantization(QuantizationConfiguration(format: .integer(.w8a8)))),
+                // One scale for a layer: a file deflates such codes better.
+                .quantize(RecipeQuantization(QuantizationConfiguration(format: try WeightFormat(named: "w8a8-tensor")))),
             ])
     }
 

@@ -13,7 +13,8 @@ import Testing
         let network = try TrainableNetwork.mlp(widths, seed: seed)
         for layer in network.weightedLayers { for index in 0..<layer.weight.value.rows { layer.bias?.value[0, index] = Float(generator.gaussian()) } }
         if sparsity > 0 {
-            try Pruner(network, configuration: PruningConfiguration(sparsity: sparsity, granularity: granularity, scope: .layer)).prune()
+            let scope = granularity.isNOfM ? nil : PruningScope.layer
+            try Pruner(network, configuration: PruningConfiguration(sparsity: sparsity, granularity: granularity, scope: scope)).prune()
         }
         return (network, data)
     }
@@ -86,7 +87,9 @@ import Testing
     /// What an option does to a dense layer it does to a sparse one.
     @Test func optionsActBehindPruning() throws {
         let (network, data) = try pruned(0.8)
-        func layers(_ activations: ActivationScales = .dynamic, _ rounding: WeightRounding = .nearest, corrects: Bool = false) throws -> [any LinearLayer] {
+        func layers(
+            _ activations: ActivationScales = .dynamic, _ rounding: WeightRounding = .nearest, corrects: Bool = false
+        ) throws -> [any LinearLayer] {
             try deploy(
                 network, data,
                 QuantizationConfiguration(format: .integer(.w8a8), activations: activations, rounding: rounding, correctsBias: corrects))

@@ -121,7 +121,8 @@ import Testing
         // Of each 2×2 block and each pair in columns 4… nothing is left.
         weight.mask = (0..<64).map { $0 % 8 < 4 ? 1 : 0 }
         let configuration = PruningConfiguration(
-            sparsity: 0.5, score: .random(seed: 2), granularity: granularity, scope: .layer, excludedLayers: ["fc2"])
+            sparsity: 0.5, score: .random(seed: 2), granularity: granularity, scope: granularity == .nOfM(keep: 1, of: 2) ? nil : .layer,
+            excludedLayers: ["fc2"])
         try Pruner(network, configuration: configuration).prune()
         if case .nOfM = granularity {
             #expect(network.mask("fc1").enumerated().allSatisfy { $1 == 0 || $0 % 8 < 4 } && weight.activeCount == 16)
@@ -159,6 +160,7 @@ import Testing
         fails(PruningConfiguration(sparsity: 0.5, granularity: .blocks(rows: 0, columns: 4)), "0×4")
         fails(PruningConfiguration(sparsity: 0.5, granularity: .nOfM(keep: 2, of: 4)), "fc1")
         fails(PruningConfiguration(sparsity: 0.4, granularity: .nOfM(keep: 1, of: 2)), "50.0 %")
+        fails(PruningConfiguration(sparsity: 0.5, granularity: .nOfM(keep: 1, of: 2), scope: .layer), "scope of 1:2")
         fails(PruningConfiguration(sparsity: 1, granularity: .nOfM(keep: 0, of: 2)), "1 ≤ N < M")
         fails(PruningConfiguration(sparsity: 0.5, score: .taylor), "samples")
         fails(PruningConfiguration(sparsity: 0.5, schedule: .iterative(rounds: 0)), "rounds")

@@ -368,7 +368,6 @@ import Testing
         expectError(QuantizationConfiguration(format: .integer(.w1a1), activations: .none))
         // What has no effect.
         expectError(QuantizationConfiguration(format: .integer(.w8a8), calibration: .entropy))
-        expectError(QuantizationConfiguration(format: .integer(.w8a8), samples: 7))
         expectError(QuantizationConfiguration(format: .half(.fp16), activations: .none))
         expectError(QuantizationConfiguration(format: .float32, rounding: .gptq), data)
         expectError(QuantizationConfiguration(format: .float32, correctsBias: true), data)

@@ -75,6 +75,7 @@ import Testing
         (#"{"steps": [{"prune": {"ratio": 2, "rewindEpoch": 1}}]}"#, "key rewindEpoch of prune"),
         (#"{"steps": [{"prune": {"ratio": 2, "start": "rewound", "startSeed": 1}}]}"#, "key startSeed of prune"),
         (#"{"steps": [{"prune": {"ratio": 2, "scoreSamples": 100}}]}"#, "key scoreSamples of prune"),
+        (#"{"steps": [{"prune": {"granularity": "2:4", "scope": "layer"}}]}"#, "key scope of prune"),
         (#"{"steps": [{"foldBatchNormalization": {"always": true}}]}"#, "key of foldBatchNormalization"),
         ("no JSON", "recipe: recipe: expected JSON"),
     ]) func wrongRecipesAreNamed(text: String, message: String) {

@@ -45,6 +45,10 @@ public enum PruningGranularity: Sendable, Hashable, Codable {
     /// Filters of convolutions, all but the last layer's; dense layers stay.
     case channels
 
+    internal var isNOfM: Bool {
+        if case .nOfM = self { true } else { false }
+    }
+
     /// Whether whole outputs go, so that the network can become smaller.
     public var isStructured: Bool { self == .units || self == .channels }
 }

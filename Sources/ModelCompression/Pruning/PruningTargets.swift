@@ -29,6 +29,10 @@ extension PruningConfiguration {
             guard keep >= 1, keep < group else {
                 throw .outOfRange(what: "N:M", allowed: "1 ≤ N < M", found: "\(keep):\(group)")
             }
+            guard scope == nil else {
+                throw .outOfRange(
+                    what: "scope of \(keep):\(group), whose weights compete within their groups", allowed: "none", found: "\(scope?.rawValue ?? "")")
+            }
             let implied = 1 - Double(keep) / Double(group)
             guard ([sparsity] + layerSparsity.values).allSatisfy({ abs($0 - implied) < 1e-6 }) else {
                 throw .outOfRange(what: "sparsity of \(keep):\(group)", allowed: "\(implied * 100) %", found: "\(sparsity * 100) %")

@@ -142,7 +142,6 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
         }
         try require(
             activations.isStatic || calibration == other.calibration, "calibration, which only static activations have", "none", "\(calibration)")
-        try require(needsData || samples == other.samples, "samples where nothing is calibrated", "\(other.samples), the default", "\(samples)")
         guard !hasIntegers else { return }
         let without = "without a layer of integers"
         try require(activations == other.activations, "activations \(without)", other.activations.rawValue, activations.rawValue)

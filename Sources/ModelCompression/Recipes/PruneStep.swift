@@ -60,7 +60,7 @@ extension RecipePruning {
         let other = PruningConfiguration(sparsity: 1)
         pruning = PruningConfiguration(
             sparsity: try Self.sparsity(fields, granularity), score: score, granularity: granularity,
-            scope: try fields.optional("scope"), schedule: try Self.schedule(fields),
+            scope: try granularity.isNOfM ? nil : fields.optional("scope"), schedule: try Self.schedule(fields),
             layerSparsity: try fields.value("layerSparsity", or: [:]), excludedLayers: try fields.value("excludedLayers", or: []),
             start: try Self.start(fields),
             scoreBatchSize: try score.needsData ? fields.value("scoreBatchSize", or: other.scoreBatchSize) : other.scoreBatchSize,
@@ -140,7 +140,7 @@ extension RecipePruning {
         case .weights, .units, .channels:
             try container.put("granularity", Self.granularities.first { $0.value == pruning.granularity }?.name)
         }
-        if let scope = pruning.scope { try container.put("scope", scope) }
+        if let scope = pruning.scope, !pruning.granularity.isNOfM { try container.put("scope", scope) }
         try encodeSchedule(&container)
         if pruning.score.needsData {
             try container.put("scoreBatchSize", pruning.scoreBatchSize)
