@@ -124,8 +124,8 @@ import Testing
             ])
     }()
 
-    @Test func theFirstSchemaIsRead() throws {
-        let golden = try #require(Bundle.module.url(forResource: "Golden/state-1", withExtension: nil))
+    @Test(arguments: [1, 2]) func everySchemaIsRead(schema: Int) throws {
+        let golden = try #require(Bundle.module.url(forResource: "Golden/state-\(schema)", withExtension: nil))
         try withDirectory { directory in
             try FileManager.default.copyItem(atPath: golden.path, toPath: directory)
             let run = try CompressionRun(
@@ -139,16 +139,16 @@ import Testing
             // The checkpoint of the fourth step goes on behind the ten steps that it holds.
             #expect(try #require(first).step == 11 && report.steps.map(\.step) == Self.golden.steps.map(\.name))
             #expect(report.steps[0].keptWeights == 64 * 12 + 12 * 8 + 8 * 10 && report.steps[2].keptWeights == 64 * 9 + 9 * 6 + 6 * 10)
-            // Written anew with a number.
+            // Written anew with the present number.
             let state = try #require(
                 try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: directory + "/state.json"))) as? [String: Any])
             #expect(state["schema"] as? Int == 2 && (state["data"] as? String)?.isEmpty == false)
         }
     }
 
-    /// The numbers of a golden checkpoint of schema 1, read by an oracle of its own.
-    @Test func theFirstCheckpointIsRead() throws {
-        let golden = try #require(Bundle.module.url(forResource: "Golden/state-1/step4.checkpoint", withExtension: nil))
+    /// The numbers of a golden checkpoint, read by an oracle of its own.
+    @Test(arguments: [1, 2]) func everyCheckpointIsRead(schema: Int) throws {
+        let golden = try #require(Bundle.module.url(forResource: "Golden/state-\(schema)/step4.checkpoint", withExtension: nil))
         let network = try TrainableNetwork.mlp([64, 9, 6, 10]), quick = RecipeTraining(epochs: 2, batchSize: 100, learningRate: 5e-3)
         let trainer = try Trainer(network, data: .digits(.training), configuration: quick.configuration(threads: 1), hooks: [NoHook()])
         try trainer.resume(from: golden.path)
