@@ -147,6 +147,14 @@ import Testing
         }
         #expect(report.accuracyBefore == (try evaluate(trained.network.deployed(), LabelledData.digits(.test))))
         #expect(report.parametersBefore == 64 * 40 + 40 * 20 + 20 * 10)
+        // The same by hand, with the dense network's soft targets: the same bits.
+        let pruned = try run(CompressionRecipe(name: "pruned", steps: Array(steps.prefix(2)))), digits = try LabelledData.digits(.training)
+        _ = try pruned.run()
+        let loss = try DistillationLoss(
+            DistillationConfiguration(temperature: 2, softWeight: 0.9), student: pruned.network, data: digits,
+            teachers: [TeacherLogits(of: trained.network, on: digits)])
+        _ = try Trainer(pruned.network, data: digits, configuration: Self.quick.configuration(threads: 1), loss: loss).run()
+        #expect(second.network.bits == pruned.network.bits)
     }
 
     @Test func reportsSayWhatIsThere() throws {
