@@ -20,6 +20,9 @@ struct Model: ParsableCommand {
 
     func run() throws {
         try shared.check()
+        guard file != nil || shared.activations == nil && !shared.embeddings else {
+            throw BenchmarkError("--activations, --embeddings: expected a FILE beside them, found none")
+        }
         let network =
             try file.map {
                 try Network(path: $0, activations: shared.activations, embeddings: shared.embeddings)
@@ -106,7 +109,13 @@ final class ModelStudy {
         let table = Table([
             ("matrix", 44), ("format", 10), ("weights", 9), ("SQNR", 8), ("batch 1", 10), ("× float32", 9), ("batch 32", 10), ("× float32", 9),
         ])
-        for matrix in network.layers { try measure(matrix, table) }
+        for matrix in network.layers {
+            do {
+                try measure(matrix, table)
+            } catch let error as NumericsError {
+                throw BenchmarkError("\(network.title): \(matrix.name): \(error)")
+            }
+        }
         try printTotals()
     }
 

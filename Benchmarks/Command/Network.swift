@@ -28,7 +28,7 @@ struct Network {
         var layers: [Matrix2D] = [], skipped: [String: [String]] = [:]
         for tensor in file.tensors {
             if let reason = Self.reasonToSkip(tensor, embeddings: embeddings) {
-                skipped[reason, default: []].append(tensor.name)
+                skipped[reason, default: []].append(String(tensor.name.quoted.dropFirst().dropLast()))
                 continue
             }
             let linear = try Linear(weight: file.matrix(named: tensor.name))
@@ -37,7 +37,7 @@ struct Network {
                 throw BenchmarkError(
                     "activations of \(tensor.name): expected \(linear.inputs) columns, found \(input.columns)")
             }
-            layers.append(Matrix2D(name: tensor.name, linear: linear, activations: input))
+            layers.append(Matrix2D(name: String(tensor.name.quoted.dropFirst().dropLast()), linear: linear, activations: input))
         }
         guard !layers.isEmpty else {
             throw BenchmarkError("\(path): expected 2-D float weights of at least 16×16, found none among \(file.tensors.count) tensors")

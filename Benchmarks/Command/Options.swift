@@ -54,13 +54,7 @@ struct SharedOptions: ParsableArguments {
     func check() throws {
         guard (1...1024).contains(threads) else { throw BenchmarkError("--threads: expected 1…1024, found \(threads)") }
         guard seconds > 0, seconds <= 60 else { throw BenchmarkError("--seconds: expected a number above 0, up to 60, found \(seconds)") }
-        if let json {
-            let folder = URL(fileURLWithPath: json).deletingLastPathComponent().path
-            var isFolder: ObjCBool = false
-            guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
-                throw BenchmarkError("--json \(json): expected a file in a folder that exists, found no folder \(folder)")
-            }
-        }
+        try OutputPaths.check([("--json", json)])
     }
 
     var parallelism: Parallelism { Parallelism(threads: threads) }

@@ -46,6 +46,11 @@ struct Compress: ParsableCommand {
 
     func run() throws {
         guard (1...1024).contains(threads) else { throw BenchmarkError("--threads: expected 1…1024, found \(threads)") }
+        try OutputPaths.check([("--output", output), ("--json", json), ("--html", html)])
+        let written = [("--output", output), ("--json", json), ("--html", html), ("--state", state)]
+        if printRecipe, let (option, _) = written.first(where: { $0.1 != nil }) {
+            throw BenchmarkError("\(option): expected none beside --print-recipe, which runs nothing, found one")
+        }
         let (training, test) = try source.load()
         let scale = TrainingScale(samples: training.count), recipe = try chosenRecipe(scale)
         if printRecipe {

@@ -72,8 +72,12 @@ struct DataOptions: ParsableArguments {
         func column(_ text: String) -> CSVFile.Column {
             header.contains(text) ? .named(text) : Int(text).map { .place($0) } ?? .named(text)
         }
+        let labels = label.map(column) ?? .last
+        if label != nil, let wrong = ignore.first(where: { column($0) == labels }) {
+            throw BenchmarkError("--ignore: expected other columns than that of --label, found \(wrong)")
+        }
         let all = try LabelledData(
-            csv: data, label: label.map(column) ?? .last, ignoring: ignore.map(column), hasHeader: !noHeader, separator: separator)
+            csv: data, label: labels, ignoring: ignore.map(column), hasHeader: !noHeader, separator: separator)
         return try all.split(seed: splitSeed ?? 0)
     }
 }

@@ -27,13 +27,25 @@ struct DistillationStudy: ParsableCommand {
     @Option(parsing: .upToNextOption, help: "Hidden units of the student. (default: 30, below 10,000 samples 12)")
     var student: [Int] = []
 
-    @Option(parsing: .upToNextOption, help: "Temperatures to try.")
-    var temperatures: [Double] = [1, 2, 4, 8]
+    @Option(parsing: .upToNextOption, help: "Temperatures to try; not with few. (default: 1 2 4 8, with bits 1 2)")
+    var temperatures: [Double] = []
 
-    @Option(parsing: .upToNextOption, help: "Weights of the soft targets to try, 0 to 1.")
-    var weights: [Double] = [0.5, 0.9]
+    @Option(parsing: .upToNextOption, help: "Weights of the soft targets to try, 0 to 1; not with few. (default: 0.5 0.9)")
+    var weights: [Double] = []
+
+    private func checkTargets() throws {
+        for temperature in temperatures where !(temperature > 0 && temperature.isFinite) {
+            throw BenchmarkError("--temperatures: expected positive, finite numbers, found \(temperature)")
+        }
+        for weight in weights where !(0...1).contains(weight) { throw BenchmarkError("--weights: expected numbers from 0 to 1, found \(weight)") }
+        guard part != .few || temperatures.isEmpty && weights.isEmpty else {
+            throw BenchmarkError("--temperatures, --weights: expected a part that tries them, found --part few")
+        }
+    }
 
     func run() throws {
+        try checkTargets()
+        let weights = weights.isEmpty ? [0.5, 0.9] : weights
         guard student.allSatisfy({ (1...65536).contains($0) }) else {
             throw BenchmarkError("--student: expected numbers of units, 1…65536, found \(student.map(String.init).joined(separator: " "))")
         }
@@ -48,7 +60,7 @@ struct DistillationStudy: ParsableCommand {
         let student = Student(laboratory: laboratory, widths: widths, logits: logits, teachers: teachers)
         if part == .all || part == .full {
             try student.row("student \(widths.map(String.init).joined(separator: "-")) alone", nil)
-            for temperature in temperatures {
+            for temperature in temperatures.isEmpty ? [1, 2, 4, 8] : temperatures {
                 for weight in weights {
                     try student.row(
                         "T = \(temperature), soft targets \(weight)", DistillationConfiguration(temperature: temperature, softWeight: weight))
@@ -64,7 +76,7 @@ struct DistillationStudy: ParsableCommand {
         if part == .all || part == .few { try fewLabels(laboratory, student) }
         if part == .all || part == .bits {
             try student.row("2-bit student alone (quantization-aware)", nil, isQuantized: true)
-            for temperature in temperatures.prefix(2) {
+            for temperature in temperatures.isEmpty ? [1, 2] : temperatures {
                 for weight in weights {
                     let configuration = DistillationConfiguration(temperature: temperature, softWeight: weight)
                     try student.row("2-bit student, T = \(temperature), soft targets \(weight)", configuration, isQuantized: true)

@@ -32,6 +32,7 @@ struct StudyOptions: ParsableArguments {
 
     func check() throws {
         guard (1...100).contains(seeds) else { throw BenchmarkError("--seeds: expected 1…100, found \(seeds)") }
+        try OutputPaths.check([("--json", json), ("--html", html)])
         if let epochs, !(1...1000).contains(epochs) { throw BenchmarkError("--epochs: expected 1…1000, found \(epochs)") }
     }
 }
@@ -69,6 +70,9 @@ final class Laboratory {
             let kept = training.count - training.count / 6
             test = training.selecting(Array(kept..<training.count))
             training = training.prefix(kept)
+            guard test.count > 0 else {
+                throw BenchmarkError("--validate: expected at least 6 samples for training, found \(kept)")
+            }
         }
         // Standardized as users do: mean and deviation are those of the training data.
         let standardization = try Standardization(training)

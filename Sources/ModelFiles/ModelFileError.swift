@@ -48,7 +48,7 @@ extension ModelFileError: LocalizedError {
 
 extension String {
     /// Text from a file, quoted for a message: control characters escaped, so it stays on one line, and at most 80 characters.
-    internal var quoted: String {
+    package var quoted: String {
         var text = ""
         for scalar in unicodeScalars.prefix(80) {
             // Cc, Zl and Zp would break the line; Cf can reorder it on a terminal.

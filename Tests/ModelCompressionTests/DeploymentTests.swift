@@ -159,6 +159,30 @@ import Testing
         }
     }
 
+    /// Layers that were trained in integers get those: a configuration that asks for others is refused.
+    @Test func trainedIntegersAreNotQuantizedAgain() throws {
+        let (network, data) = try pruned(0), trained = QuantizationConfiguration(format: .integer(.w4a8))
+        try network.prepareQuantizationAwareTraining(trained)
+        #expect(throws: Never.self) { try Deployment(quantization: trained).deploy(network, data: data) }
+        for other in [
+            QuantizationConfiguration(format: .integer(.w8a8)), QuantizationConfiguration(format: .half(.fp16)),
+            QuantizationConfiguration(format: .integer(.w4a8), activations: .none),
+            QuantizationConfiguration(format: .integer(.w4a8), activations: .static),
+            QuantizationConfiguration(format: .integer(.w4a8), rounding: .gptq),
+            QuantizationConfiguration(format: .integer(.w4a8), equalizesLayers: true),
+            QuantizationConfiguration(format: .integer(.w4a8), correctsBias: true),
+        ] {
+            #expect(throws: CompressionError.self, "\(other)") { try Deployment(quantization: other).deploy(network, data: data) }
+        }
+        for other in [
+            QuantizationConfiguration(format: .half(.fp16)), QuantizationConfiguration(format: .integer(.w4a8), rounding: .gptq),
+            QuantizationConfiguration(format: .integer(.w4a8), equalizesLayers: true),
+            QuantizationConfiguration(format: .integer(.w4a8), correctsBias: true),
+        ] {
+            #expect(throws: CompressionError.self, "\(other)") { try network.prepareQuantizationAwareTraining(other, data: data) }
+        }
+    }
+
     @Test func whatCannotBeCombinedIsRefused() throws {
         let (network, data) = try pruned(0.8)
         for name in ["w1a8-channel", "w1a1-channel", "w1a8-tensor"] {
@@ -169,6 +193,12 @@ import Testing
             #expect(throws: expected) { try configuration.validate(for: network) }
             #expect(throws: expected) { try network.prepareQuantizationAwareTraining(configuration) }
         }
+        // Behind training in signs, too.
+        let signs = try pruned(0), binary = QuantizationConfiguration(format: .integer(.w1a8))
+        try signs.network.prepareQuantizationAwareTraining(binary)
+        #expect(throws: CompressionError.self) { try Pruner(signs.network, configuration: PruningConfiguration(sparsity: 0.5)) }
+        signs.network.weighted("fc2").weight.mask = (0..<signs.network.weighted("fc2").weight.value.count).map { $0 % 2 == 0 ? 1 : 0 }
+        #expect(throws: CompressionError.self) { try Deployment().deploy(signs.network) }
         #expect(throws: CompressionError.self) { try Deployment(minimumSparsity: 1.5).deploy(network) }
         #expect(throws: CompressionError.self) { try Deployment(minimumSparsity: .nan).deploy(network) }
         #expect(throws: CompressionError.self) { try Deployment(expectedRows: 0).deploy(network) }

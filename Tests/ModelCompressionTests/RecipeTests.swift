@@ -76,6 +76,13 @@ import Testing
         (#"{"steps": [{"prune": {"ratio": 2, "start": "rewound", "startSeed": 1}}]}"#, "key startSeed of prune"),
         (#"{"steps": [{"prune": {"ratio": 2, "scoreSamples": 100}}]}"#, "key scoreSamples of prune"),
         (#"{"steps": [{"prune": {"granularity": "2:4", "scope": "layer"}}]}"#, "key scope of prune"),
+        (#"{"steps": [{"prune": {"ratio": 2, "scope": "all"}}]}"#, "scope of prune: expected global, layer, output, found all"),
+        (
+            #"{"steps": [{"quantize": {"format": "w8a8", "activations": "fast"}}]}"#,
+            "activations of quantization: expected dynamic, static, staticSymmetric, none, found fast"
+        ),
+        (#"{"steps": [{"train": {"arithmetic": "fp8"}}]}"#, "arithmetic of training: expected float32"),
+        (#"{"steps": [{"removePrunedOutputs": {"x": 1}}]}"#, "key of removePrunedOutputs: expected none, found x"),
         (#"{"steps": [{"foldBatchNormalization": {"always": true}}]}"#, "key of foldBatchNormalization"),
         ("no JSON", "recipe: recipe: expected JSON"),
     ]) func wrongRecipesAreNamed(text: String, message: String) {
@@ -96,6 +103,10 @@ import Testing
         let half = CompressionStep.prune(RecipePruning(PruningConfiguration(sparsity: 0.5)))
         func quantize(_ configuration: QuantizationConfiguration) -> CompressionStep { .quantize(RecipeQuantization(configuration)) }
         func train(_ configuration: QuantizationConfiguration) -> CompressionStep { .trainQuantized(RecipeQuantizedTraining(configuration)) }
+        // What changes nothing, and epochs that there are not.
+        expectError([half, .prune(RecipePruning(PruningConfiguration(sparsity: 0.3)))])
+        expectError([half, .train(Self.quick), half])
+        expectError([.train(Self.quick), .prune(RecipePruning(PruningConfiguration(sparsity: 0.5, start: .rewound(epoch: 4))))])
         // Signs have no 0.
         expectError([half, quantize(QuantizationConfiguration(format: .integer(.w1a8)))])
         expectError([half, train(QuantizationConfiguration(format: .integer(.w1a8)))])

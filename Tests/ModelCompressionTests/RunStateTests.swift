@@ -88,6 +88,37 @@ import Testing
         }
     }
 
+    /// A run that ends within its first step has an identity already.
+    @Test func theFirstStepKnowsItsRun() throws {
+        try withDirectory { directory in
+            let first = try run(directory)
+            var steps = 0
+            let report = try first.run { progress in
+                if progress.training != nil { steps += 1 }
+                if steps == 5 { first.stop() }
+            }
+            #expect(report == nil && FileManager.default.fileExists(atPath: directory + "/step1.checkpoint"))
+            var other = Self.recipe
+            other.steps[1] = .prune(RecipePruning(PruningConfiguration(sparsity: 0.25), fineTuning: Self.quick))
+            #expect(throws: CompressionError.self) { try run(directory, seed: 4) }
+            #expect(throws: CompressionError.self) { try run(directory, other) }
+            #expect(try run(directory).run() != nil)
+        }
+    }
+
+    /// The network of another step, sound in itself.
+    @Test func stepsAreNotMistakenForEachOther() throws {
+        try withDirectory { directory in
+            #expect(try run(directory).run() != nil)
+            for (from, to) in [(1, 2), (2, 1), (3, 2)] {
+                let url = URL(fileURLWithPath: directory + "/step\(to).safetensors"), sound = try Data(contentsOf: url)
+                try Data(contentsOf: URL(fileURLWithPath: directory + "/step\(from).safetensors")).write(to: url)
+                #expect(throws: CompressionError.self, "\(from) for \(to)") { try run(directory).run() }
+                try sound.write(to: url)
+            }
+        }
+    }
+
     @Test func recordsHaveToBeThoseOfTheSteps() throws {
         try withDirectory { directory in
             #expect(try run(directory).run() != nil)

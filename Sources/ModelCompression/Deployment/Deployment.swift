@@ -33,6 +33,11 @@ public struct Deployment: Sendable {
         }
         guard expectedRows >= 1 else { throw .outOfRange(what: "expected rows", allowed: "at least 1", found: "\(expectedRows)") }
         try quantization?.validate(for: network)
+        for layer in network.weightedLayers {
+            try layer.requireZeros(isPruned: layer.weight.mask?.contains(0) ?? false)
+            guard let quantization, let trained = layer.product as? QuantizedTrainingProduct else { continue }
+            try trained.requireSame(quantization, layer: layer.name)
+        }
     }
 
     /// The deployed network; `network` stays as it is.
@@ -79,6 +84,32 @@ public struct Deployment: Sendable {
 extension TrainableNetwork {
     /// Whether quantization-aware training has prepared a layer.
     internal var isPreparedForQuantization: Bool { weightedLayers.contains { $0.product is QuantizedTrainingProduct } }
+}
+
+extension WeightedLayer {
+    /// - Throws: `CompressionError.outOfRange` where the layer trains signs, which have no 0, and weights of it are pruned.
+    internal func requireZeros(isPruned: Bool) throws(CompressionError) {
+        guard let trained = product as? QuantizedTrainingProduct else { return }
+        try WeightQuantizer.requireZeros(trained.format, layer: name, isPruned: isPruned)
+    }
+}
+
+extension QuantizedTrainingProduct {
+    /// - Throws: `CompressionError.outOfRange` where `configuration` asks for something else than was trained.
+    fileprivate func requireSame(_ configuration: QuantizationConfiguration, layer: String) throws(CompressionError) {
+        let format = configuration.format(of: layer), isStatic = logInputScale != nil
+        func refuse(_ what: String, _ allowed: String, _ found: String) -> CompressionError {
+            .outOfRange(what: "\(what) of layer \(layer), which was trained in integers", allowed: allowed, found: found)
+        }
+        guard format == self.format else { throw refuse("format", "\(self.format)", "\(format)") }
+        guard configuration.activations != .none, configuration.activations.isStatic == isStatic else {
+            throw refuse("activations", isStatic ? "static ones" : "dynamic", configuration.activations.rawValue)
+        }
+        guard configuration.rounding == .nearest, !configuration.equalizesLayers, !configuration.correctsBias, configuration.weights == .symmetric
+        else {
+            throw refuse("options", "no rounding but to nearest, no equalization and no bias correction", "some")
+        }
+    }
 }
 
 extension Parameter {

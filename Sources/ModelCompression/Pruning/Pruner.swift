@@ -23,6 +23,7 @@ public final class Pruner {
     ) throws(CompressionError) {
         try configuration.validate()
         layers = try configuration.layers(of: network)
+        for layer in network.weightedLayers { try layer.requireZeros(isPruned: layers.contains { $0 === layer }) }
         if configuration.score.needsData {
             guard let data, data.count > 0 else {
                 throw .outOfRange(what: "samples for pruning scores", allowed: "at least 1 for \(configuration.score)", found: "none")

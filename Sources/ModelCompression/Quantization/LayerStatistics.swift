@@ -26,9 +26,9 @@ public struct LayerStatistics: Sendable {
 
     /// Statistics of a layer of `inputs` inputs that has seen nothing yet.
     ///
-    /// - Precondition: `inputs` is at least 1.
+    /// - Precondition: `inputs` is in 1…2²⁴.
     public init(layer: String = "layer", inputs: Int, for configuration: QuantizationConfiguration) {
-        trapUnless(inputs >= 1, "inputs of layer \(layer): expected at least 1, found \(inputs)")
+        trapUnless((1...1 << 24).contains(inputs), "inputs of layer \(layer): expected 1…\(1 << 24), found \(inputs)")
         (self.layer, self.inputs) = (layer, inputs)
         guard configuration.format(of: layer).scheme != nil else { return }
         if configuration.activations.isStatic { estimator = RangeEstimator(configuration.calibration) }

@@ -4,25 +4,20 @@ extension TrainableNetwork {
     /// Makes every layer that `configuration` quantizes train with the integers that it will have when deployed. Activations are quantized as the
     /// configuration says, static ones by calibration on `data` now.
     ///
-    /// What `configuration` says about rounding, equalization and bias correction does not apply; batch normalization stays a layer of its own, so
-    /// fold it before (`foldingBatchNormalization`) where it shall go.
+    /// Layers in FP16 and BF16 train in float32 and are rounded by `Deployment`. Batch normalization stays a layer of its own: fold it before
+    /// (`foldingBatchNormalization`) where it shall go.
     ///
     /// - Throws: the errors of `QuantizationConfiguration.validate(for:)` and `QuantizedTrainingProduct.init`; `CompressionError.outOfRange` for
-    ///   weight-only formats, and where calibration lacks samples; `.notFinite` for weights and inputs of layers that are no numbers.
+    ///   weight-only formats, groups, rounding, equalization and bias correction, which training replaces, and where calibration lacks samples; `.notFinite` for weights and inputs of layers that are no numbers.
     public func prepareQuantizationAwareTraining(
         _ configuration: QuantizationConfiguration, data: LabelledData? = nil, parallelism: Parallelism = .serial
     ) throws(CompressionError) {
-        try configuration.validate(for: self)
-        guard configuration.activations != .none else {
-            throw .outOfRange(what: "activations of quantization-aware training", allowed: "dynamic or static", found: "none")
-        }
+        try configuration.validateForTraining(self, pruned: prunedLayers)
         let layers = weightedLayers.filter { configuration.format(of: $0.name).scheme != nil }
         try requireFiniteParameters()
-        var calibration = configuration  // of what needs data, only this
-        (calibration.rounding, calibration.correctsBias) = (.nearest, false)
-        let statistics = try statistics(of: layers, calibration, data: data, parallelism: parallelism)
+        let statistics = try statistics(of: layers, configuration, data: data, parallelism: parallelism)
         let products = try zip(layers, statistics).map { layer, statistics throws(CompressionError) in
-            let inputs = LinearQuantizer(calibration).inputQuantization(statistics, name: layer.name)
+            let inputs = LinearQuantizer(configuration).inputQuantization(statistics, name: layer.name)
             return try QuantizedTrainingProduct(
                 layer: layer.name, weight: layer.weight, format: configuration.format(of: layer.name), inputQuantization: inputs,
                 knowsInputs: statistics.estimator?.isEmpty != true)

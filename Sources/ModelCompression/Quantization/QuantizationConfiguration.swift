@@ -81,7 +81,7 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
     /// - Throws: `CompressionError.outOfRange` for options that mean nothing, contradict each other or have no effect, for binary weights of a layer
     ///   with pruned ones, and for the name of no layer.
     public func validate(for network: TrainableNetwork) throws(CompressionError) {
-        try validate(for: network, pruned: Set(network.weightedLayers.filter { $0.weight.mask != nil }.map(\.name)))
+        try validate(for: network, pruned: network.prunedLayers)
     }
 
     /// The same for a network that will have pruned weights in the layers `pruned`.
@@ -90,6 +90,11 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
         let layers = network.weightedLayers
         for name in layerFormats.keys.sorted() where !layers.contains(where: { $0.name == name }) {
             throw .outOfRange(what: "layer to quantize", allowed: layers.map(\.name).joined(separator: ", "), found: name)
+        }
+        for layer in layers where format(of: layer.name).scheme != nil && layer.weight.value.columns > QuantizedMatrix.maximumColumns {
+            throw .outOfRange(
+                what: "inputs of layer \(layer.name) in \(format(of: layer.name))", allowed: "at most \(QuantizedMatrix.maximumColumns)",
+                found: "\(layer.weight.value.columns)")
         }
         for layer in layers { try validateFormat(of: layer.name, isPruned: pruned.contains(layer.name)) }
         try validateEffects(layers.map { format(of: $0.name) })
@@ -159,12 +164,20 @@ public struct QuantizationConfiguration: Sendable, Hashable, Codable {
         guard !equalizesLayers, !correctsBias else {
             throw .outOfRange(what: "options \(what)", allowed: "no equalization and no bias correction: it learns weights and biases", found: "one")
         }
+        guard network.weightedLayers.contains(where: { format(of: $0.name).scheme != nil }) else {
+            throw .outOfRange(what: "formats \(what)", allowed: "integers for at least one layer", found: "\(format)")
+        }
         for layer in network.weightedLayers {
             guard let scheme = format(of: layer.name).scheme, scheme.group > 0 || scheme.activations == .sign else { continue }
             throw .outOfRange(
                 what: "format \(what) for layer \(layer.name)", allowed: "integers with a scale per channel or tensor", found: "\(scheme)")
         }
     }
+}
+
+extension TrainableNetwork {
+    /// Names of layers with a mask.
+    internal var prunedLayers: Set<String> { Set(weightedLayers.filter { $0.weight.mask != nil }.map(\.name)) }
 }
 
 extension ActivationScales {

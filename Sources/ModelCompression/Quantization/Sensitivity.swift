@@ -57,6 +57,9 @@ public struct MixedPrecision: Sendable, Hashable, Codable {
             }
         }
         let smallest = layers.map { $0.options.map(\.bytes).min()! }
+        for one in sensitivities where !(0...1 << 48).contains(one.bytes) {
+            throw .outOfRange(what: "bytes of layer \(one.layer) in \(one.format)", allowed: "0…2⁴⁸", found: "\(one.bytes)")
+        }
         guard smallest.reduce(0, +) <= budget else {
             throw .outOfRange(what: "byte budget of mixed precision", allowed: "at least \(smallest.reduce(0, +))", found: "\(budget)")
         }

@@ -69,6 +69,7 @@ public final class CompressionRun {
         isStopping = false
         let lock = try files?.lock()
         defer { withExtendedLifetime(lock) {} }
+        try files?.begin()
         try restore()
         for index in records.count..<recipe.steps.count {
             let step = recipe.steps[index]

@@ -13,15 +13,34 @@ extension RecipePruning: RecipeStep {
 
     func check(_ plan: inout RecipePlan) throws(CompressionError) {
         try fineTuning.configuration(threads: 1).validate()
-        if case .rewound = pruning.start, !plan.trains {
-            throw .outOfRange(what: "start of step \(plan.index + 1)", allowed: "kept or reinitialized without training before", found: "rewound")
+        if case .rewound(let epoch) = pruning.start {
+            guard plan.epochs > 0 else {
+                throw .outOfRange(what: "start of step \(plan.index + 1)", allowed: "kept or reinitialized without training before", found: "rewound")
+            }
+            guard (-1..<plan.epochs).contains(epoch) else {
+                throw .outOfRange(
+                    what: "epoch to which step \(plan.index + 1) rewinds", allowed: "-1…\(plan.epochs - 1), of the training before", found: "\(epoch)"
+                )
+            }
         }
+        try requireMore(than: plan.lastPruning, index: plan.index)
+        plan.lastPruning = pruning
         try pruning.validate()
         let layers = try pruning.layers(of: plan.network).map(\.name)
         plan.pruned.formUnion(layers)
         // Outputs that go take the inputs of the layers behind with them.
         let all = plan.network.weightedLayers.map(\.name)
         if pruning.granularity.isStructured, let first = all.firstIndex(where: layers.contains) { plan.pruned.formUnion(all[first...]) }
+    }
+
+    /// What is pruned stays pruned: the same or a smaller share of the same weights changes nothing.
+    private func requireMore(than last: PruningConfiguration?, index: Int) throws(CompressionError) {
+        guard let last, last.granularity == pruning.granularity, last.excludedLayers == pruning.excludedLayers, last.layerSparsity.isEmpty,
+            pruning.layerSparsity.isEmpty, pruning.sparsity <= last.sparsity
+        else { return }
+        throw .outOfRange(
+            what: "sparsity of step \(index + 1)", allowed: "more than \(last.sparsity), which a step before has pruned", found: "\(pruning.sparsity)"
+        )
     }
 
     func make(_ run: CompressionRun, index: Int) throws {

@@ -25,8 +25,10 @@ internal struct RecipePlan {
     let network: TrainableNetwork
     /// Of the step that is checked, from 0.
     var index = 0
-    /// Whether a step before trains, so that a later one can rewind to one of its epochs.
-    var trains = false
+    /// Epochs of the longest training before, to one of which a later step can rewind.
+    var epochs = 0
+    /// What the last pruning asked for.
+    var lastPruning: PruningConfiguration?
     /// Whether nothing may follow.
     var isQuantized = false
     /// Layers that have pruned weights.
@@ -34,6 +36,6 @@ internal struct RecipePlan {
 
     init(_ network: TrainableNetwork) {
         self.network = network
-        pruned = Set(network.weightedLayers.filter { $0.weight.mask != nil }.map(\.name))
+        pruned = network.prunedLayers
     }
 }

@@ -32,11 +32,14 @@ internal final class RunFiles {
         let fingerprint: String
         var numbers: String?
         var data: String?
+        /// Checksums of the networks behind the finished steps.
+        var networks: [String]?
         let records: [StepRecord]
     }
 
     private let directory: String
     private let identity: RunIdentity
+    private var networks: [String] = []
 
     init(_ directory: String, _ identity: RunIdentity) throws(CompressionError) {
         (self.directory, self.identity) = (directory, identity)
@@ -82,7 +85,16 @@ internal final class RunFiles {
         guard names.count <= steps.count, names == Array(steps.prefix(names.count)) else {
             throw damaged("records of the first of the steps \(steps.joined(separator: ", "))", names.joined(separator: ", "))
         }
+        guard saved.networks == nil || saved.networks?.count == names.count else {
+            throw damaged("checksums of \(names.count) networks", "\(saved.networks?.count ?? 0)")
+        }
+        networks = saved.networks ?? []
         return saved.records
+    }
+
+    /// Writes what the directory is of before anything is in it, so that a run that ends within its first step goes on with its own kind alone.
+    func begin() throws(CompressionError) {
+        if !FileManager.default.fileExists(atPath: state) { try write([]) }
     }
 
     private func decode(_ json: Data) throws(CompressionError) -> State {
@@ -109,21 +121,32 @@ internal final class RunFiles {
     /// Writes the network behind the last of `records`, then the state that names it.
     func save(_ network: TrainableNetwork, records: [StepRecord], training: LabelledData) throws(CompressionError) {
         try keeper(network, training).saveCheckpoint(to: self.network(records.count - 1))
-        let state = State(
-            schema: State.schema, recipe: identity.recipe, fingerprint: identity.fingerprint, numbers: identity.numbers, data: identity.data,
-            records: records)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try CompressionError.wrapping { try OutputFile.replace(path: self.state, with: encoder.encode(state)) }
+        networks = networks.prefix(records.count - 1) + [network.checksum]
+        try write(records)
         for file in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         where file.hasPrefix("step\(records.count).checkpoint") {
             try? FileManager.default.removeItem(atPath: "\(directory)/\(file)")
         }
     }
 
+    private func write(_ records: [StepRecord]) throws(CompressionError) {
+        // Of a state of schema 1 the checksums of earlier networks are not known.
+        let state = State(
+            schema: State.schema, recipe: identity.recipe, fingerprint: identity.fingerprint, numbers: identity.numbers, data: identity.data,
+            networks: networks.count == records.count ? networks : nil, records: records)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        try CompressionError.wrapping { try OutputFile.replace(path: self.state, with: encoder.encode(state)) }
+    }
+
     /// Gives `network`, which has its structure, the numbers and masks behind a finished step.
     func load(_ network: TrainableNetwork, step: Int, training: LabelledData) throws {
         try keeper(network, training).resume(from: self.network(step))
+        if networks.indices.contains(step), networks[step] != network.checksum {
+            throw CompressionError.damagedFile(
+                path: self.network(step), what: "network", expected: "the one behind step \(step + 1) (\(networks[step]))",
+                found: "another (\(network.checksum))")
+        }
     }
 
     // Checkpoints of a trainer hold numbers, statistics and masks.

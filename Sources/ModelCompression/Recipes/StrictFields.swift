@@ -27,7 +27,8 @@ internal final class StrictFields {
         self.what = what
         isLenient = decoder.userInfo[Self.ignoresUnread] as? Bool ?? false
         if !isLenient, let unknown = container.allKeys.map(\.stringValue).sorted().first(where: { !names.contains($0) }) {
-            throw CompressionError.outOfRange(what: "key of \(what)", allowed: names.joined(separator: ", "), found: unknown)
+            throw CompressionError.outOfRange(
+                what: "key of \(what)", allowed: names.isEmpty ? "none" : names.joined(separator: ", "), found: unknown)
         }
     }
 
@@ -56,6 +57,20 @@ internal final class StrictFields {
         } catch {
             throw CompressionError.outOfRange(what: "key \(name) of \(what)", allowed: "a value of type \(Value.self)", found: "another")
         }
+    }
+
+    /// The same for values that have names, which an error lists.
+    func optional<Value: RawRepresentable<String> & CaseIterable>(_ name: String) throws -> Value? {
+        guard let text: String = try optional(name) else { return nil }
+        guard let value = Value(rawValue: text) else {
+            throw CompressionError.outOfRange(
+                what: "\(name) of \(what)", allowed: Value.allCases.map(\.rawValue).joined(separator: ", "), found: text)
+        }
+        return value
+    }
+
+    func value<Value: RawRepresentable<String> & CaseIterable>(_ name: String, or other: Value) throws -> Value {
+        try optional(name) ?? other
     }
 
     /// The choice that the member `name` names.

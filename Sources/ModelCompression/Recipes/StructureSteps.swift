@@ -8,7 +8,7 @@ internal struct RemoveOutputsStep: RecipeStep {
     init(from decoder: any Decoder) throws { _ = try StrictFields(decoder, of: Self.name, names: []) }
     func encode(to encoder: any Encoder) throws { _ = encoder.container(keyedBy: StrictFields.Key.self) }
 
-    func check(_ plan: inout RecipePlan) {}
+    func check(_ plan: inout RecipePlan) { plan.lastPruning = nil }
     func make(_ run: CompressionRun, index: Int) throws { run.network = try run.network.removingPrunedOutputs() }
     func remakeStructure(_ run: CompressionRun) throws { try make(run, index: 0) }
 }

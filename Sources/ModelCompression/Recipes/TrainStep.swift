@@ -43,7 +43,7 @@ extension RecipeTraining: RecipeStep {
 
     func check(_ plan: inout RecipePlan) throws(CompressionError) {
         try configuration(threads: 1).validate()
-        plan.trains = true
+        plan.epochs = max(plan.epochs, epochs)
     }
 
     func make(_ run: CompressionRun, index: Int) throws { try run.train(self, index: index, hooks: [run.rewinding]) }

@@ -34,7 +34,7 @@ public struct LabelledData: Sendable {
         guard labels.count == inputs.rows else {
             throw .shapeMismatch(what: "labels", expected: "one for each of \(inputs.rows) samples", found: "\(labels.count)")
         }
-        guard classes >= 1 else { throw .outOfRange(what: "classes", allowed: "at least 1", found: "\(classes)") }
+        guard (1...1 << 24).contains(classes) else { throw .outOfRange(what: "classes", allowed: "1…\(1 << 24)", found: "\(classes)") }
         if let wrong = labels.firstIndex(where: { !(0..<classes).contains($0) }) {
             throw .outOfRange(what: "label of sample \(wrong)", allowed: "0…\(classes - 1)", found: "\(labels[wrong])")
         }

@@ -4,8 +4,11 @@ public struct SampleShape: Sendable, Hashable, Codable, CustomStringConvertible 
     public let width: Int
     public let channels: Int
 
-    /// Numbers of one sample.
-    public var count: Int { height * width * channels }
+    /// Numbers of one sample; `Int.max` where there are more.
+    public var count: Int {
+        let (pixels, first) = height.multipliedReportingOverflow(by: width), (numbers, second) = pixels.multipliedReportingOverflow(by: channels)
+        return first || second ? .max : numbers
+    }
 
     public init(height: Int, width: Int, channels: Int) {
         (self.height, self.width, self.channels) = (height, width, channels)

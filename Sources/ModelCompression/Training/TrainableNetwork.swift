@@ -21,8 +21,8 @@ public final class TrainableNetwork {
     ///   twice, or no layer at all.
     public init(inputShape: SampleShape, layers: [any TrainableLayer]) throws(CompressionError) {
         guard !layers.isEmpty else { throw .outOfRange(what: "layers of a network", allowed: "at least 1", found: "0") }
-        guard min(inputShape.height, inputShape.width, inputShape.channels) > 0 else {
-            throw .outOfRange(what: "shape of a sample", allowed: "at least 1×1×1", found: "\(inputShape)")
+        guard min(inputShape.height, inputShape.width, inputShape.channels) > 0, inputShape.count < 1 << 48 else {
+            throw .outOfRange(what: "shape of a sample", allowed: "at least 1×1×1, fewer than 2⁴⁸ numbers", found: "\(inputShape)")
         }
         var shape = inputShape
         var shapes: [SampleShape] = []
