@@ -9,17 +9,16 @@ shift || true
 export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/Scripts/thread-sanitizer.supp"
+# Not the tests of memory taken: these sanitizers keep what was freed, and pad or shadow what is allocated.
+memory=(--skip FileMemoryTests --skip hostileFilesTakeLittleMemory)
 case $kind in
-address)
-    # Not the tests of memory taken: the sanitizer keeps what was freed, and pads what is allocated.
-    swift test --scratch-path .build-asan --sanitize=address --skip FileMemoryTests --skip hostileFilesTakeLittleMemory "$@"
-    ;;
+address) swift test --scratch-path .build-asan --sanitize=address "${memory[@]}" "$@" ;;
 undefined)
     # SwiftPM knows no --sanitize=undefined: clang compiles with it, and the driver that links brings the run-time library.
     swift test --scratch-path .build-ubsan -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=all \
         -Xswiftc -Xclang-linker -Xswiftc -fsanitize=undefined "$@"
     ;;
-thread) swift test --scratch-path .build-tsan --sanitize=thread "$@" ;;
+thread) swift test --scratch-path .build-tsan --sanitize=thread "${memory[@]}" "$@" ;;
 *)
     echo "Scripts/sanitize.sh: expected address, undefined or thread, found ${kind:-nothing}" >&2
     exit 64
