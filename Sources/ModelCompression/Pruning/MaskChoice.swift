@@ -34,7 +34,7 @@ internal struct MaskChoice {
     private func choose(_ groups: [[Double]], _ sparsity: (Double) -> Double, keeping kept: [String: Int]) -> [String: [UInt8]] {
         var keeps = [[UInt8]](repeating: [], count: layers.count)
         let shared = layers.indices.filter { configuration.layerSparsity[layers[$0].name] == nil }
-        if configuration.effectiveScope == .global, !isNOfM {
+        if configuration.effectiveScope == .global, !configuration.granularity.isNOfM {
             var rest = Self.keep(shared.flatMap { groups[$0] }, sparsity(configuration.sparsity))[...]
             for index in shared {
                 keeps[index] = Array(rest.prefix(groups[index].count))
@@ -52,11 +52,6 @@ internal struct MaskChoice {
             masks[layer.name] = expand(keeps[index], layer)
         }
         return masks
-    }
-
-    private var isNOfM: Bool {
-        if case .nOfM = configuration.granularity { return true }
-        return false
     }
 
     private func groupScores(_ layer: any WeightedLayer, _ scores: [Double]) -> [Double] {

@@ -10,13 +10,15 @@ internal struct RunIdentity: Equatable {
     let fingerprint: String
     /// Checksums of the network's numbers, and of the samples and labels for training and testing.
     let numbers: String
-    let data: String
+    let training: String
+    let test: String
+    var data: String { training + " " + test }
 
     init(recipe: CompressionRecipe, network: TrainableNetwork, training: LabelledData, test: LabelledData) {
         self.recipe = recipe
         fingerprint = network.fingerprint
         numbers = network.checksum
-        data = training.checksum + " " + test.checksum
+        (self.training, self.test) = (training.checksum, test.checksum)
     }
 }
 
@@ -151,6 +153,8 @@ internal final class RunFiles {
 
     // Checkpoints of a trainer hold numbers, statistics and masks.
     private func keeper(_ network: TrainableNetwork, _ training: LabelledData) throws(CompressionError) -> Trainer {
-        try Trainer(network, data: training, configuration: TrainerConfiguration())
+        let keeper = try Trainer(network, data: training, configuration: TrainerConfiguration())
+        keeper.dataChecksum = identity.training
+        return keeper
     }
 }

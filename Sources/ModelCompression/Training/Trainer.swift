@@ -22,7 +22,8 @@ public final class Trainer {
     /// What the passes of this run see.
     public let context: TrainingContext
     internal var state: RunState
-    internal private(set) lazy var dataChecksum = data.checksum
+    /// Of `data`, for checkpoints; whoever knows it already may say so, since it takes a pass over all samples.
+    internal lazy var dataChecksum = data.checksum
     /// Those of the network, then those of the loss.
     internal var parameters: [Parameter] { network.parameters + loss.parameters }
     private let input = Tensor()
