@@ -4,10 +4,10 @@
 #define CKERNELS_H
 
 #include "convolution.h"
-#include "cpu.h"
 #include "dispatch.h"
 #include "elementwise.h"
 #include "gemm.h"
+#include "instruction_sets.h"
 #include "quantize.h"
 #include "round.h"
 #include "scalar.h"

@@ -2,42 +2,39 @@
 #ifndef CK_DISPATCH_H
 #define CK_DISPATCH_H
 
-#include "cpu.h"
 #include "convolution.h"
 #include "gemm.h"
+#include "instruction_sets.h"
 #include "quantize.h"
 #include "round.h"
 #include "sparse.h"
 #include "sparse_nm.h"
 
-// One declaration for each row of kernels.inc: ck_<operation>__<isa>, of the type ck_fn_<operation>.
+// One declaration for each row of kernels.inc.
 #define CK_KERNEL(operation, isa) ck_fn_##operation ck_##operation##__##isa;
-#include "../kernels.inc"
-#undef CK_KERNEL
+#define CK_CONFIG(operation, isa) extern const ck_config_##operation ck_##operation##__##isa;
+#include "../dispatch/kernels.inc"
 
-// The kernels in use: one member per operation. Every operation has a portable kernel, so its portable rows name the members.
+// The kernels in use: one member per operation.
 typedef struct ck_kernels {
-  ck_isa isa;
-#define CK_MEMBER_portable(operation) ck_fn_##operation *_Nonnull operation;
-#define CK_MEMBER_avx2(operation)
-#define CK_MEMBER_avx512(operation)
-#define CK_KERNEL(operation, isa) CK_MEMBER_##isa(operation)
-#include "../kernels.inc"
-#undef CK_KERNEL
-#undef CK_MEMBER_portable
-#undef CK_MEMBER_avx2
-#undef CK_MEMBER_avx512
+  ck_isa isa;         // the set of highest priority among them
+  uint32_t features;  // what kernels may ask for
+#define CK_KERNEL(operation, isa)
+#define CK_CONFIG(operation, isa)
+#define CK_KERNEL_OPERATION(operation) ck_fn_##operation *_Nonnull operation;
+#define CK_CONFIG_OPERATION(operation) const ck_config_##operation *_Nonnull operation;
+#include "../dispatch/kernels.inc"
 } ck_kernels;
 
 // The table in use: that of ck_selected_isa, unless ck_use_isa has set another.
 const ck_kernels *_Nonnull ck_active_kernels(void);
 
-// Whether the instructions of `isa` belong to the set in use, for loops that are compiled for some sets outside of the table.
+// Whether the features of `isa` may be used, for loops that are compiled for some sets outside of the table.
 bool ck_isa_is_active(ck_isa isa);
 
 // How the first set in use was chosen.
 typedef enum ck_isa_reason {
-  ck_isa_best,         // CK_ISA is not set: the best set of this machine
+  ck_isa_best,         // CK_ISA is not set: all features of this machine
   ck_isa_requested,    // the set that CK_ISA names
   ck_isa_unknown,      // CK_ISA names no set: the best one
   ck_isa_unavailable,  // CK_ISA names a set that this machine cannot run: the best one
@@ -60,7 +57,8 @@ ck_isa_selection ck_selected_isa(void);
 // the length of the whole line.
 size_t ck_describe_isa_selection(ck_isa_selection selection, char *_Nullable text, size_t capacity);
 
-// The table of one instruction set (what it lacks comes from the sets before it); null if this machine cannot run it.
+// The table of one instruction set: for each operation the kernel of highest priority among those whose features the set has; null if this machine
+// cannot run it.
 const ck_kernels *_Nullable ck_kernels_of(ck_isa isa);
 
 // Makes `isa` the set in use, for tests and benchmarks; false, and no change, if this machine cannot run it.

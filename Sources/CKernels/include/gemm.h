@@ -1,87 +1,81 @@
-// Linear layers with quantized weights: Y[M, N] = X[M, K] · W[N, K]ᵀ, M rows, K inputs, N outputs.
+// Linear layers with quantized or rounded weights: Y[M, N] = X[M, K] · W[N, K]ᵀ, M rows, K inputs, N outputs.
 //
 // Integer formats. Activations are uint8 codes with a scale and a zero point per row, weights are signed codes of 8, 4, 2 or
 // 1 bit (−1 and 1). W[n, k] = scale[n] · multiplier[g, n] · code[n, k], g = k / group: one float scale per output and, for groups, one
 // int8 multiplier per group, so that every sum up to the epilogue is an integer and exact.
 //     Y[m, n] = x_scale[m] · scale[n] · Σ_g multiplier[g, n] · Σ_{k in g} (x[m, k] − x_zero[m]) · code[n, k] + bias[n]
+// With multipliers, int32 sums are exact over one segment of K (ck_gemm_segment); segments are added as floats, in order.
+// Signs. Activations are x ≈ scale · sign, sign 1 where x ≥ 0, else −1 (NaN too), scale = mean |x| of the row, weights of 1 bit without groups:
+//     Y[m, n] = x_scale[m] · scale[n] · (K − 2 · popcount(bits[m] xor bits[n])) + bias[n]
+// Floats. Weights are FP16 or BF16 numbers, activations float32, Y = X · Wᵀ + bias; or both BF16 (gemm_bf16_bf16).
 //
-// Packed weights. Outputs lie in panels of 16, inputs in steps of 4; the unit is 16 outputs × 4 inputs, output-major.
-//   8 bits  a unit is 64 bytes: byte 4·c + i is code[16·p + c, 4·t + i]
-//   4 bits  64 bytes hold units t (low nibbles) and t + 1 (high nibbles), stored as code + 8
-//   2 bits  64 bytes hold units t … t + 3 in bit pairs from the lowest, stored as code + 2; ternary codes −1…1 too
-//   1 bit   64 bytes hold 16 outputs × 32 inputs: bit k % 8 of byte 16 · (k / 8) + c is set where the code is 1. Four inputs of an
-//           output are four neighbouring bits, the index of a table lookup
-// K is padded to a multiple of 32 with zero codes (1 bit: with clear bits, whose activations are 0), N to a multiple of 16.
-// Multipliers of a group and panel are 16 bytes in the output order 0–3, 8–11, 4–7, 12–15, which one sign extension and two unpacks
-// turn into pairs of int16.
+// A kernel brings its layout: how weights and activations are packed, and how much scratch memory it needs, is known to its configuration
+// (ck_gemm_config) alone. Callers ask it, and keep the configuration that they packed a matrix for.
 #ifndef CK_GEMM_H
 #define CK_GEMM_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 enum {
-  ck_panel = 16,              // outputs in a panel
-  ck_fold = 32,               // inputs are padded to a multiple of this; the smallest group
-  ck_row_block = 8,           // activation rows interleaved in one block
-  ck_row_chunk = 256,         // activation rows that are worth multiplying at once: more share the decoding of a panel no better
-  ck_few_rows = 4,            // up to this many rows, activations stay row-major
-  ck_gemm_max_inputs = 65536, // 255 · 127 · 65,536 < 2³¹
-  ck_gemm_block = 1024,       // inputs that are decoded at a time
-  ck_gemm_short_inputs = 96,  // up to this many inputs, 8-bit weights of more than 8 rows are not searched for pairs that saturate
+  ck_gemm_max_inputs = 65536,  // 255 · 127 · 65,536 < 2³¹
+  ck_gemm_least_group = 32,    // groups are multiples of it
 };
 
-// Packed integer weights. Pointers are 64-byte aligned and owned by the caller.
-typedef struct ck_gemm_weights {
-  size_t inputs, outputs;                 // K, N; 1 ≤ K ≤ ck_gemm_max_inputs
-  size_t group;                           // inputs per multiplier, a multiple of 32, the last group may have fewer; 0: no multipliers
-  const uint8_t *_Nonnull codes;          // [N/16][K/32 · 32 · 16 · bits / 8]
-  const int8_t *_Nullable multipliers;    // [N/16][groups][16], null when group is 0
-  const int32_t *_Nonnull sums;           // [segments][N/16 · 16]: Σ multiplier · code over each segment of K
-  const float *_Nonnull scales;           // [N/16 · 16]
-  // 8 bits with activations 0…255 only, else null: the units in which an output has an unsafe pair (below).
-  const uint32_t *_Nullable unsafe_starts;  // [N/16][K/1,024 rounded up][16], and one more: where the list of an output in a block begins
-  const uint8_t *_Nullable unsafe_units;    // number of the unit in its block
-} ck_gemm_weights;
-
-// A pair of 8-bit weights, inputs 2·i and 2·i + 1, is unsafe where 255 · w₀ + 255 · w₁ leaves int16: |w₀ + w₁| > 128. Kernels that add
-// pairs in int16 need to know where. Returns the number of listed units; fills the arrays where they are not null. codes[N, K] row-major.
-size_t ck_gemm_list_unsafe(size_t inputs, size_t outputs, const int8_t *_Nonnull codes, uint32_t *_Nullable starts, uint8_t *_Nullable units);
+static inline size_t ck_round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 // With multipliers, int32 sums are exact over one segment of K: (255 · 255 · 8) · 4,096 < 2³¹ for up to 4 bits and
-// (255 · 255 · 127) · 256 < 2³¹ for 8 (|x − zero| ≤ 255, |multiplier| ≤ 127 < 255). Segments are added as floats.
-// Without multipliers all K form one segment.
-// 1 bit: as for 4.
+// (255 · 255 · 127) · 256 < 2³¹ for 8 (|x − zero| ≤ 255, |multiplier| ≤ 127 < 255). Without multipliers all K form one segment.
 static inline size_t ck_gemm_segment(size_t inputs, size_t group, int bits) {
   if (group == 0) return inputs;
   return bits == 8 ? 256 : 4096;
 }
-static inline size_t ck_round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 static inline size_t ck_gemm_segments(size_t inputs, size_t group, int bits) {
   size_t segment = ck_gemm_segment(inputs, group, bits);
   return (inputs + segment - 1) / segment;
 }
 // Groups of an output: K / group, rounded up.
 static inline size_t ck_gemm_groups(size_t inputs, size_t group) { return group == 0 ? 0 : (inputs + group - 1) / group; }
-// Sizes in bytes or elements of the arrays of ck_gemm_weights.
-static inline size_t ck_gemm_unsafe_start_count(size_t inputs, size_t outputs) {
-  return ck_round_up(outputs, ck_panel) * ((inputs + ck_gemm_block - 1) / ck_gemm_block) + 1;
-}
-static inline size_t ck_gemm_code_bytes(size_t inputs, size_t outputs, int bits) {
-  return ck_round_up(outputs, ck_panel) * ck_round_up(inputs, ck_fold) / 8 * (size_t)bits;
-}
-static inline size_t ck_gemm_multiplier_count(size_t inputs, size_t outputs, size_t group) {
-  return ck_round_up(outputs, ck_panel) * ck_gemm_groups(inputs, group);
-}
 
-// Packs row-major codes[N, K] (|multiplier| ≤ 127, codes within the range of `bits`) and multipliers[N, groups] (null when
-// group is 0) for outputs 16·panel_begin ..< 16·panel_end, and fills the sums.
-void ck_gemm_pack(int bits, size_t inputs, size_t outputs, size_t group, const int8_t *_Nonnull codes,
-                  const int8_t *_Nullable multipliers, size_t panel_begin, size_t panel_end, uint8_t *_Nonnull packed,
-                  int8_t *_Nullable packed_multipliers, int32_t *_Nonnull sums);
-// The inverse: codes of output `n` (K bytes) and its multipliers (one for each group).
-void ck_gemm_unpack_row(int bits, const ck_gemm_weights *_Nonnull weights, size_t n, int8_t *_Nonnull codes,
-                        int8_t *_Nullable multipliers);
+// ---- Weights
+
+typedef struct ck_gemm_shape {
+  size_t inputs, outputs;  // K, N; for integers and signs 1 ≤ K ≤ ck_gemm_max_inputs
+  size_t group;            // inputs per multiplier, a multiple of 32, the last group may have fewer; 0: no multipliers
+} ck_gemm_shape;
+
+// Packed weights. Pointers are 64-byte aligned; the memory belongs to the caller, who may have mapped it from a file.
+typedef struct ck_gemm_weights {
+  size_t inputs, outputs, group;           // as in ck_gemm_shape
+  const uint8_t *_Nonnull codes;           // as the layout says; gemm/layout.h has the canonical one
+  const int8_t *_Nullable multipliers;     // as the layout says; null when group is 0
+  const int32_t *_Nullable sums;           // [segments][padded N]: Σ multiplier · code over each segment of K; null for float weights
+  const float *_Nullable scales;           // [padded N]; null for float weights
+  // Where the configuration needs them (ck_gemm_needs_unsafe_pairs), else null: the units in which an output has an unsafe pair.
+  const uint32_t *_Nullable unsafe_starts;
+  const uint8_t *_Nullable unsafe_units;
+} ck_gemm_weights;
+
+// The same arrays while they are filled.
+typedef struct ck_gemm_arrays {
+  uint8_t *_Nonnull codes;
+  int8_t *_Nullable multipliers;
+  int32_t *_Nullable sums;
+} ck_gemm_arrays;
+
+// Bytes or elements of the arrays of ck_gemm_weights.
+typedef struct ck_gemm_sizes {
+  size_t code_bytes, multipliers, sums, scales;
+} ck_gemm_sizes;
+
+// A pair of 8-bit weights, inputs 2·i and 2·i + 1, is unsafe where 255 · w₀ + 255 · w₁ leaves int16: |w₀ + w₁| > 128. Kernels that add
+// pairs in int16 need to know where. Returns the number of listed units; fills the arrays where they are not null. codes[N, K] row-major.
+// unsafe_starts[N/16][K/1,024 rounded up][16], and one more: where the list of an output in a block of 1,024 inputs begins;
+// unsafe_units: the number of the unit in its block.
+size_t ck_gemm_list_unsafe(size_t inputs, size_t outputs, const int8_t *_Nonnull codes, uint32_t *_Nullable starts, uint8_t *_Nullable units);
+size_t ck_gemm_unsafe_start_count(size_t inputs, size_t outputs);
 
 // From float weights to codes, for one output of K finite weights. Without groups: scale = ck_gemm_channel_scale, then
 // ck_gemm_codes with group 0. With groups: ck_gemm_group_scale (fills the wanted scales of groups, returns the output's scale), then
@@ -100,21 +94,34 @@ void ck_gemm_multipliers(size_t groups, const float *_Nonnull group_scales, floa
 void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *_Nonnull weights, float scale, const int8_t *_Nullable multipliers,
                    int8_t *_Nonnull codes);
 
-// Quantized activations. Up to ck_few_rows rows: codes[M][K32], row-major. More: blocks of 8 rows, codes[M/8][K32/4][8][4].
-// K32 is K rounded up to 32; codes beyond K and rows beyond M are zero.
+// ---- Activations
+
+// X[M, K] as the caller has it, and how it gets its codes.
+typedef struct ck_gemm_source {
+  const float *_Nonnull data;
+  size_t rows, inputs, stride;  // M ≥ 1, K, floats between rows
+  int32_t highest;              // of uint8 codes: 255, or 127 for u7
+  float fixed_scale;            // 0: each row has its own scale and zero point (for signs: its own scale), else all rows have this scale
+  int32_t fixed_zero_point;
+} ck_gemm_source;
+
+// Packed activations while they are filled.
+typedef struct ck_gemm_codes_out {
+  uint8_t *_Nonnull codes;            // activation_bytes of the configuration, 64-byte aligned
+  float *_Nullable scales;            // [M]
+  int32_t *_Nullable zero_points;     // [M]
+} ck_gemm_codes_out;
+
+// Packed activations. Where the configuration reads floats (ck_gemm_reads_floats), codes are X itself, float32, `stride` floats between rows.
 typedef struct ck_gemm_activations {
-  size_t rows;                           // M ≥ 1
-  const uint8_t *_Nonnull codes;         // 64-byte aligned
-  const float *_Nonnull scales;          // [M]
-  const int32_t *_Nonnull zero_points;   // [M], 0…255
+  size_t rows;                            // M ≥ 1 of the product: chooses the layout of codes
+  size_t stride;                          // of floats
+  const uint8_t *_Nonnull codes;          // 64-byte aligned, but for floats
+  const float *_Nullable scales;          // [M], integers and signs
+  const int32_t *_Nullable zero_points;   // [M], 0…255, integers
 } ck_gemm_activations;
 
-static inline size_t ck_gemm_activation_bytes(size_t rows, size_t inputs) {
-  return (rows <= ck_few_rows ? rows : ck_round_up(rows, ck_row_block)) * ck_round_up(inputs, ck_fold);
-}
-
-// Interleaves up to 8 row-major rows: block[t][r][i] = codes[r, 4·t + i], t < K32/4; missing rows become zero.
-typedef void ck_fn_interleave_u8(const uint8_t *_Nonnull codes, size_t rows, size_t stride, size_t padded_inputs, uint8_t *_Nonnull block);
+// ---- Outputs
 
 typedef enum ck_output_type { ck_output_f32, ck_output_u8, ck_output_s8, ck_output_s32 } ck_output_type;
 
@@ -132,51 +139,68 @@ typedef struct ck_gemm_output {
   int32_t zero_point;
 } ck_gemm_output;
 
-// Bytes of scratch memory, 64-byte aligned, that one call of any gemm kernel needs.
-size_t ck_gemm_workspace_bytes(size_t inputs);
+// ---- Configurations
 
-// Computes outputs 16·panel_begin ..< min(N, 16·panel_end) of rows row_begin ..< row_end (row_begin a multiple of 8). Threads
+// Computes outputs n_step·panel_begin ..< min(N, n_step·panel_end) of rows row_begin ..< row_end (row_begin a multiple of m_step). Threads
 // may share everything but the workspace; the result does not depend on how the ranges are cut.
-typedef void ck_fn_gemm_u8_s8(const ck_gemm_weights *_Nonnull w, const ck_gemm_activations *_Nonnull x, const ck_gemm_output *_Nonnull y,
-                              size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
-typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u8_s4;
-typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u8_s2;
-typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u8_s1;
-// The same for activation codes 0…127 (W8A7): no pair of products can saturate, which saves the correction.
-typedef ck_fn_gemm_u8_s8 ck_fn_gemm_u7_s8;
+typedef void ck_fn_gemm(const ck_gemm_weights *_Nonnull w, const ck_gemm_activations *_Nonnull x, const ck_gemm_output *_Nonnull y,
+                        size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
+typedef ck_gemm_sizes ck_fn_gemm_sizes(const ck_gemm_shape *_Nonnull shape);
+// Packs row-major codes[N, K], int8 or the bit patterns of 16-bit floats (|multiplier| ≤ 127, codes within their range), and multipliers[N, groups]
+// (null when group is 0) for panels panel_begin ..< panel_end, and fills the sums.
+typedef void ck_fn_gemm_pack(const ck_gemm_shape *_Nonnull shape, const void *_Nonnull codes, const int8_t *_Nullable multipliers,
+                             size_t panel_begin, size_t panel_end, const ck_gemm_arrays *_Nonnull packed);
+// The inverse: codes (or patterns) of output `n`, K of them, and its multipliers (one for each group).
+typedef void ck_fn_gemm_unpack(const ck_gemm_weights *_Nonnull weights, size_t n, void *_Nonnull codes, int8_t *_Nullable multipliers);
+// Bytes of packed activations of M rows of K inputs; 0 where floats are read.
+typedef size_t ck_fn_gemm_activation_bytes(size_t rows, size_t inputs);
+// Packs rows row_begin ..< row_end of X (row_begin a multiple of m_step). Threads may share everything but the workspace.
+typedef void ck_fn_gemm_pack_activations(const ck_gemm_source *_Nonnull x, size_t row_begin, size_t row_end,
+                                         const ck_gemm_codes_out *_Nonnull to, void *_Nonnull workspace);
+// Bytes of scratch memory, 64-byte aligned, that one call of the kernel or of pack_activations needs for M rows.
+typedef size_t ck_fn_gemm_workspace(const ck_gemm_shape *_Nonnull shape, size_t rows);
 
-// Binary activations: x ≈ scale · sign, sign 1 where x ≥ 0, else −1 (NaN too).
-typedef struct ck_bit_activations {
-  size_t rows;                     // M ≥ 1
-  const uint8_t *_Nonnull bits;    // [M][K32/8]: bit k % 8 of byte k / 8 is set where the sign is 1; clear beyond K
-  const float *_Nonnull scales;    // [M]
-} ck_bit_activations;
+enum {
+  ck_gemm_needs_unsafe_pairs = 1 << 0,  // the weights' lists
+  ck_gemm_reads_floats = 1 << 1,        // activations are X as it is; nothing is packed
+  ck_gemm_prefers_rows = 1 << 2,        // each call prepares something for its rows, so cut by rows where they suffice for all threads
+};
 
-// Fills them: bits[rows][K32/8] as above, scale = mean |x| of each row, the scale of least squared error; the same bits on every
-// instruction set: eight sums, of every eighth element, added in one order. Infinite where Σ |x| leaves float32.
+// All that callers need to know of a kernel.
+typedef struct ck_gemm_config {
+  const char *_Nonnull layout;  // name of the layout of packed weights, as files spell it
+  int bits;                     // of a weight
+  size_t n_step;                // outputs of a panel
+  size_t m_step;                // ranges of rows begin at multiples of it
+  size_t k_step;                // K is padded to a multiple of it
+  size_t few_rows;              // up to this many rows have a way of their own, whose rows are not cut
+  size_t chunk_rows;            // rows that are worth multiplying at once, a multiple of m_step
+  unsigned needs;
+  ck_fn_gemm *_Nonnull kernel;
+  ck_fn_gemm_sizes *_Nonnull sizes;
+  ck_fn_gemm_pack *_Nonnull pack_weights;
+  ck_fn_gemm_unpack *_Nonnull unpack_row;
+  ck_fn_gemm_activation_bytes *_Nonnull activation_bytes;
+  ck_fn_gemm_pack_activations *_Nonnull pack_activations;
+  ck_fn_gemm_workspace *_Nonnull workspace_bytes;
+} ck_gemm_config;
+
+// One type for all operations: kernels.inc and the table are made from these names.
+typedef ck_gemm_config ck_config_gemm_u8_s8;     // W8A8
+typedef ck_gemm_config ck_config_gemm_u7_s8;     // W8A7: activation codes 0…127, with which no pair of products can saturate int16
+typedef ck_gemm_config ck_config_gemm_u8_s4;
+typedef ck_gemm_config ck_config_gemm_u8_s2;
+typedef ck_gemm_config ck_config_gemm_u8_s1;
+typedef ck_gemm_config ck_config_gemm_u1_s1;     // W1A1
+typedef ck_gemm_config ck_config_gemm_f32_f16;
+typedef ck_gemm_config ck_config_gemm_f32_bf16;
+
+// Signs of rows and their scales: bits[rows][K32/8], bit k % 8 of byte k / 8 is set where the sign is 1, clear beyond K; scale = mean |x| of each row,
+// the scale of least squared error; the same bits on every instruction set: eight sums, of every eighth element, added in one order. Infinite where
+// Σ |x| leaves float32.
 typedef void ck_fn_binarize_rows_u1_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, uint8_t *_Nonnull bits,
                                         float *_Nonnull scales);
-
-// Y[m, n] = x_scale[m] · scale[n] · (K − 2 · popcount(bits[m] xor bits[n])) + bias[n]: weights of 1 bit without groups (sums are not
-// read), any row_begin, else as above. s32 writes the integer.
-typedef void ck_fn_gemm_u1_s1(const ck_gemm_weights *_Nonnull w, const ck_bit_activations *_Nonnull x, const ck_gemm_output *_Nonnull y,
-                              size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
-
-// 16-bit float weights with float32 activations: Y = X · Wᵀ + bias. Packed: codes[N/16][K][16] (bit patterns).
-typedef struct ck_half_weights {
-  size_t inputs, outputs;
-  const uint16_t *_Nonnull values;  // 64-byte aligned
-} ck_half_weights;
-
-static inline size_t ck_half_value_count(size_t inputs, size_t outputs) { return ck_round_up(outputs, ck_panel) * inputs; }
-// Packs row-major bit patterns[N, K] for outputs 16·panel_begin ..< 16·panel_end, and back for one output.
-void ck_half_pack(size_t inputs, size_t outputs, const uint16_t *_Nonnull patterns, size_t panel_begin, size_t panel_end, uint16_t *_Nonnull packed);
-void ck_half_unpack_row(const ck_half_weights *_Nonnull weights, size_t n, uint16_t *_Nonnull patterns);
-
-// x[M, K] with `stride` floats between rows; `rows` is M of the whole product (it chooses the order of the sums), the ranges as above.
-typedef void ck_fn_gemm_f32_f16(const ck_half_weights *_Nonnull w, const float *_Nonnull x, size_t rows, size_t stride,
-                                const ck_gemm_output *_Nonnull y, size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end,
-                                void *_Nonnull workspace);
-typedef ck_fn_gemm_f32_f16 ck_fn_gemm_f32_bf16;
+// Interleaves up to 8 row-major rows: block[t][r][i] = codes[r, 4·t + i], t < padded_inputs / 4; missing rows become zero.
+typedef void ck_fn_interleave_u8(const uint8_t *_Nonnull codes, size_t rows, size_t stride, size_t padded_inputs, uint8_t *_Nonnull block);
 
 #endif

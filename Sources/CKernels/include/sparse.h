@@ -12,9 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 enum {
   ck_sparse_max_slice = 65536,  // inputs in a slice: columns are stored in 16 bits
-  ck_sparse_s8_tile = 32,       // rows of X that the int8 kernel takes at a time
 };
 
 // A shape of blocks that kernels exist for: 1×1, 4×1, 8×1, 1×4, 4×4, 16×16.
@@ -44,10 +45,10 @@ typedef struct ck_sparse_f32 {
   const float *_Nonnull values;  // [block][C][R]: what one input contributes to the R outputs is contiguous
 } ck_sparse_f32;
 
-// int8 weights are grouped in quads: 4 inputs of one strip. With C = 1 a quad is any 4 blocks of a strip, in any order, columns[4 · quad …]
+// int8 weights of the layout "quads": 4 inputs of one strip. With C = 1 a quad is any 4 blocks of a strip, in any order, columns[4 · quad …]
 // are its inputs, and missing ones have weight 0. With C a multiple of 4 a block is C/4 quads, columns[quad] is its first input divided
-// by 4. `runs` counts quads. So that pairs of products never saturate int16, weights of a pair with equal signs add up to at most
-// 128 in magnitude; a pair that does not is split into two quads with the same inputs. One slice.
+// by 4. `runs` counts quads. In the layout "safe-quads" pairs of products never saturate int16: weights of a pair with equal signs add up to at
+// most 128 in magnitude; a pair that does not is split into two quads with the same inputs. One slice.
 typedef struct ck_sparse_s8 {
   ck_sparse_structure structure;
   const int8_t *_Nonnull values;    // [quad][R][4]
@@ -97,22 +98,23 @@ typedef struct ck_sparse_arrays {
 static inline size_t ck_sparse_pack_scratch(size_t inputs, size_t outputs, size_t block_rows) {
   return 3 * ((outputs + block_rows - 1) / block_rows) + 3 * inputs + 8;
 }
-// offsets and columns as above; slice_inputs a multiple of C, at most ck_sparse_max_slice.
-ck_sparse_sizes ck_sparse_f32_sizes(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs,
-                                    const uint32_t *_Nonnull offsets, const uint32_t *_Nonnull columns, uint32_t *_Nonnull scratch);
-void ck_sparse_f32_pack(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs,
-                        const uint32_t *_Nonnull offsets, const uint32_t *_Nonnull columns, const float *_Nonnull values,
-                        uint32_t *_Nonnull scratch, const ck_sparse_arrays *_Nonnull arrays, float *_Nonnull packed);
-// The same for int8 codes (−127…127), one slice: K ≤ ck_sparse_max_slice. Packing needs the scratch memory as the sizes left it, and also
-// fills sums[N].
-ck_sparse_sizes ck_sparse_s8_sizes(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets,
-                                   const int8_t *_Nonnull codes, uint32_t *_Nonnull scratch);
-void ck_sparse_s8_pack(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *_Nonnull offsets,
-                       const uint32_t *_Nonnull columns, const int8_t *_Nonnull codes, uint32_t *_Nonnull scratch,
-                       const ck_sparse_arrays *_Nonnull arrays, int8_t *_Nonnull packed, int32_t *_Nonnull sums);
+// A canonical matrix and how it is to be cut: offsets and columns as above; slice_inputs a multiple of C, at most ck_sparse_max_slice.
+typedef struct ck_sparse_blocks {
+  size_t inputs, outputs, block_rows, block_columns, slice_inputs;
+  const uint32_t *_Nonnull offsets;
+  const uint32_t *_Nonnull columns;
+} ck_sparse_blocks;
+
+// Packing needs the scratch memory as the sizes left it. int8 (codes −127…127, one slice: K ≤ ck_sparse_max_slice) also fills sums[N].
+typedef ck_sparse_sizes ck_fn_sparse_f32_sizes(const ck_sparse_blocks *_Nonnull blocks, uint32_t *_Nonnull scratch);
+typedef void ck_fn_sparse_f32_pack(const ck_sparse_blocks *_Nonnull blocks, const float *_Nonnull values, uint32_t *_Nonnull scratch,
+                                   const ck_sparse_arrays *_Nonnull arrays, float *_Nonnull packed);
+typedef ck_sparse_sizes ck_fn_sparse_s8_sizes(const ck_sparse_blocks *_Nonnull blocks, const int8_t *_Nonnull codes, uint32_t *_Nonnull scratch);
+typedef void ck_fn_sparse_s8_pack(const ck_sparse_blocks *_Nonnull blocks, const int8_t *_Nonnull codes, uint32_t *_Nonnull scratch,
+                                  const ck_sparse_arrays *_Nonnull arrays, int8_t *_Nonnull packed, int32_t *_Nonnull sums);
 // Adds the stored weights to dense[N, K], row-major, which the caller fills with zeros.
-void ck_sparse_f32_unpack(const ck_sparse_f32 *_Nonnull w, float *_Nonnull dense);
-void ck_sparse_s8_unpack(const ck_sparse_s8 *_Nonnull w, float *_Nonnull dense);
+typedef void ck_fn_sparse_f32_unpack(const ck_sparse_f32 *_Nonnull w, float *_Nonnull dense);
+typedef void ck_fn_sparse_s8_unpack(const ck_sparse_s8 *_Nonnull w, float *_Nonnull dense);
 
 // ---- Products
 
@@ -137,11 +139,6 @@ typedef struct ck_sparse_output {
   int relu;
 } ck_sparse_output;
 
-// Rows of X that a kernel takes at a time, for blocks of R rows: threads take multiples of it.
-static inline size_t ck_sparse_tile(size_t block_rows, int is_s8) { return is_s8 ? ck_sparse_s8_tile : block_rows == 1 ? 64 : 24; }
-// Bytes of scratch memory, 64-byte aligned, for one call of a kernel of either type.
-size_t ck_sparse_workspace_bytes(const ck_sparse_structure *_Nonnull w, int is_s8);
-
 // The same outputs from output n on: where the next part of a matrix writes.
 static inline ck_sparse_output ck_sparse_output_from(const ck_sparse_output *_Nonnull y, size_t n) {
   ck_sparse_output rest = *y;
@@ -153,18 +150,53 @@ static inline ck_sparse_output ck_sparse_output_from(const ck_sparse_output *_No
 // Computes the outputs of w[0 ..< parts], matrices over the same inputs whose outputs follow each other from y on (one matrix cut so that threads can
 // take parts), for rows row_begin ..< row_end of X, row_begin a multiple of the tile. The workspace is that of the part with the
 // most outputs. Each output is summed in the order of the slices and, within a slice, of the columns, whatever the ranges.
-typedef void ck_fn_spmm_f32_f32_block(const ck_sparse_f32 *_Nonnull w, size_t parts, const ck_sparse_input *_Nonnull x,
+typedef void ck_fn_sparse_f32(const ck_sparse_f32 *_Nonnull w, size_t parts, const ck_sparse_input *_Nonnull x,
                                       const ck_sparse_output *_Nonnull y, size_t row_begin, size_t row_end, void *_Nonnull workspace);
 // The same with activations quantized to 0…255, per row of X as ck_fn_quantize_rows_u8_f32 does, or with the fixed scale of X; integer sums are exact (K ≤ 65,536):
 // Y[m, n] = x_scale[m] · scale[n] · Σ (x[m, k] − x_zero[m]) · code[n, k] + bias[n]
-typedef void ck_fn_spmm_f32_u8_s8block(const ck_sparse_s8 *_Nonnull w, size_t parts, const ck_sparse_input *_Nonnull x,
+typedef void ck_fn_sparse_s8(const ck_sparse_s8 *_Nonnull w, size_t parts, const ck_sparse_input *_Nonnull x,
                                        const ck_sparse_output *_Nonnull y, size_t row_begin, size_t row_end, void *_Nonnull workspace);
 // One row of X and one part: y[N] = relu(W · x[K] + bias).
-typedef void ck_fn_spmv_f32_f32_block(const ck_sparse_f32 *_Nonnull w, const float *_Nonnull x, const ck_sparse_output *_Nonnull y);
-// The same with int8 weights and the row as ck_fn_quantize_rows_u8_f32 makes it: codes[K], zeros behind them up to a multiple of ck_fold
-// (gemm.h), a scale and a zero point. The workspace has ck_sparse_vector_bytes.
-typedef void ck_fn_spmv_f32_u8_s8block(const ck_sparse_s8 *_Nonnull w, const uint8_t *_Nonnull codes, float scale, int32_t zero_point,
+typedef void ck_fn_sparse_vector_f32(const ck_sparse_f32 *_Nonnull w, const float *_Nonnull x, const ck_sparse_output *_Nonnull y);
+// The same with int8 weights and the row as ck_fn_quantize_rows_u8_f32 makes it: codes[K], zeros behind them up to a multiple of 64, a scale and a zero point. The workspace has vector_workspace_bytes.
+typedef void ck_fn_sparse_vector_s8(const ck_sparse_s8 *_Nonnull w, const uint8_t *_Nonnull codes, float scale, int32_t zero_point,
                                        const ck_sparse_output *_Nonnull y, void *_Nonnull workspace);
-static inline size_t ck_sparse_vector_bytes(size_t inputs) { return (inputs + 63) / 64 * 64 * sizeof(int32_t); }
+
+// ---- Configurations: all that callers need to know of the kernels of a type of values, and how they want a matrix packed.
+
+// Rows of X that the kernel takes at a time for blocks of R rows: row_begin and the rows that threads take are multiples of it.
+typedef size_t ck_fn_sparse_tile(size_t block_rows);
+// Inputs in a slice, a multiple of C and at most ck_sparse_max_slice, where products of about `rows` rows are expected.
+typedef size_t ck_fn_sparse_slice(size_t inputs, size_t block_rows, size_t block_columns, size_t rows);
+// Bytes of scratch memory, 64-byte aligned, for one call.
+typedef size_t ck_fn_sparse_workspace(const ck_sparse_structure *_Nonnull w);
+typedef size_t ck_fn_sparse_vector_workspace(size_t inputs);
+
+typedef struct ck_sparse_f32_config {
+  const char *_Nonnull layout;
+  ck_fn_sparse_tile *_Nonnull tile;
+  ck_fn_sparse_slice *_Nonnull slice_inputs;
+  ck_fn_sparse_f32_sizes *_Nonnull sizes;
+  ck_fn_sparse_f32_pack *_Nonnull pack;
+  ck_fn_sparse_f32_unpack *_Nonnull unpack;
+  ck_fn_sparse_f32 *_Nonnull kernel;
+  ck_fn_sparse_vector_f32 *_Nonnull vector_kernel;
+  ck_fn_sparse_workspace *_Nonnull workspace_bytes;
+} ck_sparse_f32_config;
+
+typedef struct ck_sparse_s8_config {
+  const char *_Nonnull layout;
+  ck_fn_sparse_tile *_Nonnull tile;
+  ck_fn_sparse_s8_sizes *_Nonnull sizes;
+  ck_fn_sparse_s8_pack *_Nonnull pack;
+  ck_fn_sparse_s8_unpack *_Nonnull unpack;
+  ck_fn_sparse_s8 *_Nonnull kernel;
+  ck_fn_sparse_vector_s8 *_Nonnull vector_kernel;
+  ck_fn_sparse_workspace *_Nonnull workspace_bytes;
+  ck_fn_sparse_vector_workspace *_Nonnull vector_workspace_bytes;
+} ck_sparse_s8_config;
+
+typedef ck_sparse_f32_config ck_config_spmm_f32_f32_block;
+typedef ck_sparse_s8_config ck_config_spmm_f32_u8_s8block;
 
 #endif

@@ -13,10 +13,8 @@
 #include "sparse.h"
 
 enum {
-  ck_nm_panel = 8,      // outputs that lie side by side
-  ck_nm_group = 8,      // inputs of which 4 are stored
+  ck_nm_group = 8,  // inputs of which 4 are stored
   ck_nm_kept = 4,
-  ck_nm_f32_step = 16,  // inputs whose codes are one 32-bit number of each output; K is rounded up to it
 };
 
 static inline size_t ck_nm_round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -24,31 +22,17 @@ static inline size_t ck_nm_round_up(size_t value, size_t multiple) { return (val
 // A slot is a place for a stored weight: slots 4·g … 4·g + 3 of an output belong to inputs 8·g … 8·g + 7, in ascending order.
 typedef struct ck_nm_f32 {
   size_t inputs, outputs, group;        // K, N, 4 or 8
-  const uint32_t *_Nonnull codes;       // [N8/8][K16/16][8 outputs]: bits 4·j … 4·j + 2 are the input of slot j, less 8 · (j / 4)
-  const float *_Nonnull values;         // [N8/8][K16/2][8 outputs]
+  const uint32_t *_Nonnull codes;       // as the layout says; sparse/nm_layout.h has the canonical one
+  const float *_Nonnull values;
 } ck_nm_f32;
 
 typedef struct ck_nm_s8 {
   size_t inputs, outputs, group;
-  const uint8_t *_Nonnull codes;        // [N8/8][K8/8][8 outputs][2]: slot 0 + 16 · slot 2, slot 1 + 16 · slot 3
-  const int8_t *_Nonnull values;        // [N8/8][K8/8][2][8 outputs][2]: slots 0 and 1, slots 2 and 3
+  const uint8_t *_Nonnull codes;        // as the layout says
+  const int8_t *_Nonnull values;
   const float *_Nonnull scales;         // [N]
   const int32_t *_Nonnull sums;         // [N]: Σ of the weights
 } ck_nm_s8;
-
-// Elements of the arrays; behind `values` and `codes` nothing is read.
-static inline size_t ck_nm_f32_code_count(size_t inputs, size_t outputs) {
-  return ck_nm_round_up(outputs, ck_nm_panel) * (ck_nm_round_up(inputs, ck_nm_f32_step) / ck_nm_f32_step);
-}
-static inline size_t ck_nm_f32_value_count(size_t inputs, size_t outputs) {
-  return ck_nm_round_up(outputs, ck_nm_panel) * (ck_nm_round_up(inputs, ck_nm_f32_step) / 2);
-}
-static inline size_t ck_nm_s8_code_count(size_t inputs, size_t outputs) {
-  return ck_nm_round_up(outputs, ck_nm_panel) * (ck_nm_round_up(inputs, ck_nm_group) / 4);
-}
-static inline size_t ck_nm_s8_value_count(size_t inputs, size_t outputs) {
-  return ck_nm_round_up(outputs, ck_nm_panel) * (ck_nm_round_up(inputs, ck_nm_group) / 2);
-}
 
 // keep[N, K] = 1 for the `kept` weights of largest magnitude of each group (of equal ones the first), else 0. The last group may be shorter
 // than `group`: it keeps as many, if it has them.
@@ -56,23 +40,29 @@ void ck_nm_keep_largest(const float *_Nonnull dense, size_t inputs, size_t outpu
 // The first group, counted row after row, that keeps more than `kept`; N · ⌈K / group⌉ if there is none.
 size_t ck_nm_first_crowded(const uint8_t *_Nonnull keep, size_t inputs, size_t outputs, size_t kept, size_t group);
 
+// Elements of the arrays; behind `values` and `codes` nothing is read.
+typedef struct ck_nm_sizes {
+  size_t codes, values;
+} ck_nm_sizes;
+typedef ck_nm_sizes ck_fn_nm_sizes(size_t inputs, size_t outputs);
+
 // Packs dense[N, K] where keep[N, K] is not zero; every group keeps at most as many as it may.
-void ck_nm_f32_pack(const float *_Nonnull dense, const uint8_t *_Nonnull keep, size_t inputs, size_t outputs, size_t group,
-                    uint32_t *_Nonnull codes, float *_Nonnull values);
+typedef void ck_fn_nm_f32_pack(const float *_Nonnull dense, const uint8_t *_Nonnull keep, size_t inputs, size_t outputs, size_t group,
+                               uint32_t *_Nonnull codes, float *_Nonnull values);
 // The same as int8, scales and codes as in ck_sparse_quantize.
-void ck_nm_s8_pack(const float *_Nonnull dense, const uint8_t *_Nonnull keep, size_t inputs, size_t outputs, size_t group,
-                   uint8_t *_Nonnull codes, int8_t *_Nonnull values, float *_Nonnull scales, int32_t *_Nonnull sums);
+typedef void ck_fn_nm_s8_pack(const float *_Nonnull dense, const uint8_t *_Nonnull keep, size_t inputs, size_t outputs, size_t group,
+                              uint8_t *_Nonnull codes, int8_t *_Nonnull values, float *_Nonnull scales, int32_t *_Nonnull sums);
 // Slots as plain arrays [N][4 · ⌈K/8⌉]: positions are the inputs of the slots less 8 · (slot / 4); slots behind K hold 0. int8 codes −127…127; packing
 // them fills sums[N].
-void ck_nm_f32_pack_slots(const uint8_t *_Nonnull positions, const float *_Nonnull weights, size_t inputs, size_t outputs, size_t group,
-                          uint32_t *_Nonnull codes, float *_Nonnull values);
-void ck_nm_s8_pack_slots(const uint8_t *_Nonnull positions, const int8_t *_Nonnull weights, size_t inputs, size_t outputs, size_t group,
-                         uint8_t *_Nonnull codes, int8_t *_Nonnull values, int32_t *_Nonnull sums);
-void ck_nm_f32_slots(const ck_nm_f32 *_Nonnull w, uint8_t *_Nonnull positions, float *_Nonnull weights);
-void ck_nm_s8_slots(const ck_nm_s8 *_Nonnull w, uint8_t *_Nonnull positions, int8_t *_Nonnull weights);
+typedef void ck_fn_nm_f32_pack_slots(const uint8_t *_Nonnull positions, const float *_Nonnull weights, size_t inputs, size_t outputs, size_t group,
+                                     uint32_t *_Nonnull codes, float *_Nonnull values);
+typedef void ck_fn_nm_s8_pack_slots(const uint8_t *_Nonnull positions, const int8_t *_Nonnull weights, size_t inputs, size_t outputs, size_t group,
+                                    uint8_t *_Nonnull codes, int8_t *_Nonnull values, int32_t *_Nonnull sums);
+typedef void ck_fn_nm_f32_slots(const ck_nm_f32 *_Nonnull w, uint8_t *_Nonnull positions, float *_Nonnull weights);
+typedef void ck_fn_nm_s8_slots(const ck_nm_s8 *_Nonnull w, uint8_t *_Nonnull positions, int8_t *_Nonnull weights);
 // Writes the stored weights into dense[N, K], which the caller fills with zeros.
-void ck_nm_f32_unpack(const ck_nm_f32 *_Nonnull w, float *_Nonnull dense);
-void ck_nm_s8_unpack(const ck_nm_s8 *_Nonnull w, float *_Nonnull dense);
+typedef void ck_fn_nm_f32_unpack(const ck_nm_f32 *_Nonnull w, float *_Nonnull dense);
+typedef void ck_fn_nm_s8_unpack(const ck_nm_s8 *_Nonnull w, float *_Nonnull dense);
 
 // Activations as ck_fn_quantize_rows_u8_f32 leaves them; codes behind K are 0.
 typedef struct ck_nm_activations {
@@ -82,12 +72,38 @@ typedef struct ck_nm_activations {
   const int32_t *_Nonnull zero_points;   // [M]
 } ck_nm_activations;
 
-// Computes outputs 8·panel_begin ..< min(N, 8·panel_end) of rows row_begin ..< row_end. `x` and `y` are row-major. Each output is one sum in
+// Computes outputs n_step·panel_begin ..< min(N, n_step·panel_end) of rows row_begin ..< row_end. `x` and `y` are row-major. Each output is one sum in
 // the order of its slots, whatever the ranges.
-typedef void ck_fn_spmm_f32_f32_nm(const ck_nm_f32 *_Nonnull w, const ck_sparse_input *_Nonnull x, const ck_sparse_output *_Nonnull y,
+typedef void ck_fn_nm_f32(const ck_nm_f32 *_Nonnull w, const ck_sparse_input *_Nonnull x, const ck_sparse_output *_Nonnull y,
                                    size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end);
 // Y[m, n] = x_scale[m] · scale[n] · Σ (x[m, k] − x_zero[m]) · code[n, k] + bias[n]; integer sums are exact (K ≤ 65,536).
-typedef void ck_fn_spmm_f32_u8_s8nm(const ck_nm_s8 *_Nonnull w, const ck_nm_activations *_Nonnull x, const ck_sparse_output *_Nonnull y,
+typedef void ck_fn_nm_s8(const ck_nm_s8 *_Nonnull w, const ck_nm_activations *_Nonnull x, const ck_sparse_output *_Nonnull y,
                                     size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end);
+
+// All that callers need to know of a kernel, and how it wants a matrix packed.
+typedef struct ck_nm_f32_config {
+  const char *_Nonnull layout;
+  size_t n_step;  // outputs of a panel
+  ck_fn_nm_sizes *_Nonnull sizes;
+  ck_fn_nm_f32_pack *_Nonnull pack;
+  ck_fn_nm_f32_pack_slots *_Nonnull pack_slots;
+  ck_fn_nm_f32_slots *_Nonnull slots;
+  ck_fn_nm_f32_unpack *_Nonnull unpack;
+  ck_fn_nm_f32 *_Nonnull kernel;
+} ck_nm_f32_config;
+
+typedef struct ck_nm_s8_config {
+  const char *_Nonnull layout;
+  size_t n_step;
+  ck_fn_nm_sizes *_Nonnull sizes;
+  ck_fn_nm_s8_pack *_Nonnull pack;
+  ck_fn_nm_s8_pack_slots *_Nonnull pack_slots;
+  ck_fn_nm_s8_slots *_Nonnull slots;
+  ck_fn_nm_s8_unpack *_Nonnull unpack;
+  ck_fn_nm_s8 *_Nonnull kernel;
+} ck_nm_s8_config;
+
+typedef ck_nm_f32_config ck_config_spmm_f32_f32_nm;
+typedef ck_nm_s8_config ck_config_spmm_f32_u8_s8nm;
 
 #endif

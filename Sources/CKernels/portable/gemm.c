@@ -1,38 +1,15 @@
 // The reference of the gemm family: each output is its formula.
-#include "gemm.h"
-
 #include <math.h>
 #include <string.h>
 
+#include "../gemm/activations.h"
+#include "dispatch.h"
 #include "scalar.h"
 
-#pragma clang fp contract(off)
+CK_NO_CONTRACTION
 
-// Code of row m, input k in either layout of ck_gemm_activations.
-static int32_t activation(const ck_gemm_activations *x, size_t padded, size_t m, size_t k) {
-  if (x->rows <= ck_few_rows) return x->codes[m * padded + k];
-  return x->codes[((m / ck_row_block * (padded / 4) + k / 4) * ck_row_block + m % ck_row_block) * 4 + k % 4];
-}
-
-// Bit of output n, input k.
-static int weight_bit(const ck_gemm_weights *w, size_t padded, size_t n, size_t k) {
-  return w->codes[(n / ck_panel * (padded / 8) + k / 8) * ck_panel + n % ck_panel] >> k % 8 & 1;
-}
-
-// Code of output n, input k: 16 outputs × 4 inputs are a unit, 8 / bits units share their bytes.
-static int32_t weight(int bits, const ck_gemm_weights *w, size_t padded, size_t n, size_t k) {
-  if (bits == 1) return 2 * weight_bit(w, padded, n, k) - 1;
-  size_t panel_bytes = padded * ck_panel / 8 * (size_t)bits, units = 8 / (size_t)bits;
-  uint8_t byte = w->codes[n / ck_panel * panel_bytes + k / 4 / units * 64 + 4 * (n % ck_panel) + k % 4];
-  if (bits == 8) return (int8_t)byte;
-  return (byte >> (k / 4 % units * (size_t)bits) & ((1 << bits) - 1)) - (1 << (bits - 1));
-}
-
-static int32_t multiplier(const ck_gemm_weights *w, size_t n, size_t k) {
-  if (w->group == 0) return 1;
-  size_t c = n % ck_panel, place = c / 4 == 1 ? c + 4 : c / 4 == 2 ? c - 4 : c;
-  return w->multipliers[(n / ck_panel * ck_gemm_groups(w->inputs, w->group) + k / w->group) * ck_panel + place];
-}
+// Code of row m, input k: row-major.
+static int32_t activation(const ck_gemm_activations *x, size_t padded, size_t m, size_t k) { return x->codes[m * padded + k]; }
 
 static float finish(const ck_gemm_output *y, size_t n, float value) {
   if (y->bias != NULL) value += y->bias[n];
@@ -68,7 +45,7 @@ static void gemm(int bits, const ck_gemm_weights *w, const ck_gemm_activations *
       for (size_t first = 0; first < w->inputs; first += segment) {
         int32_t sum = 0;
         for (size_t k = first; k < w->inputs && k < first + segment; k++)
-          sum += (activation(x, padded, m, k) - x->zero_points[m]) * weight(bits, w, padded, n, k) * multiplier(w, n, k);
+          sum += (activation(x, padded, m, k) - x->zero_points[m]) * ck_panel16_code(bits, w, n, k) * (w->group == 0 ? 1 : ck_panel16_multiplier(w, n, k / w->group));
         if (y->type == ck_output_s32) ((int32_t *)y->data)[m * y->stride + n] = sum;
         total = first == 0 ? (float)sum : total + (float)sum;
       }
@@ -77,26 +54,25 @@ static void gemm(int bits, const ck_gemm_weights *w, const ck_gemm_activations *
   }
 }
 
-#define GEMM(name, bits)                                                                                                         \
-  void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,  \
-            size_t panel_begin, size_t panel_end, void *workspace) {                                                             \
-    (void)workspace;                                                                                                             \
-    gemm(bits, w, x, y, row_begin, row_end, panel_begin, panel_end);                                                             \
+#define GEMM(name, bits)                                                                                                                  \
+  static void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,   \
+                   size_t panel_begin, size_t panel_end, void *workspace) {                                                              \
+    (void)workspace;                                                                                                                      \
+    gemm(bits, w, x, y, row_begin, row_end, panel_begin, panel_end);                                                                      \
   }
-GEMM(ck_gemm_u8_s8__portable, 8)
-GEMM(ck_gemm_u7_s8__portable, 8)
-GEMM(ck_gemm_u8_s4__portable, 4)
-GEMM(ck_gemm_u8_s2__portable, 2)
-GEMM(ck_gemm_u8_s1__portable, 1)
+GEMM(gemm_s8, 8)
+GEMM(gemm_s4, 4)
+GEMM(gemm_s2, 2)
+GEMM(gemm_s1, 1)
 
-void ck_gemm_u1_s1__portable(const ck_gemm_weights *w, const ck_bit_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
-                             size_t panel_begin, size_t panel_end, void *workspace) {
+static void gemm_signs(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
+                       size_t panel_begin, size_t panel_end, void *workspace) {
   (void)workspace;
   size_t padded = ck_round_up(w->inputs, ck_fold), end = panel_end * ck_panel < w->outputs ? panel_end * ck_panel : w->outputs;
   for (size_t m = row_begin; m < row_end; m++) {
     for (size_t n = panel_begin * ck_panel; n < end; n++) {
       int32_t different = 0;
-      for (size_t k = 0; k < w->inputs; k++) different += (x->bits[m * (padded / 8) + k / 8] >> k % 8 & 1) ^ weight_bit(w, padded, n, k);
+      for (size_t k = 0; k < w->inputs; k++) different += (x->codes[m * (padded / 8) + k / 8] >> k % 8 & 1) ^ (ck_panel16_code(1, w, n, k) > 0);
       int32_t sum = (int32_t)w->inputs - 2 * different;
       if (y->type == ck_output_s32) ((int32_t *)y->data)[m * y->stride + n] = sum;
       else put(y, m, n, (float)sum * (x->scales[m] * w->scales[n]));
@@ -124,24 +100,59 @@ void ck_interleave_u8__portable(const uint8_t *codes, size_t rows, size_t stride
 
 typedef float widen(uint16_t);
 
-static void gemm_half(widen *value, const ck_half_weights *w, const float *x, size_t stride, const ck_gemm_output *y, size_t row_begin,
+static void gemm_half(widen *value, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin,
                       size_t row_end, size_t panel_begin, size_t panel_end) {
+  const uint16_t *values = (const uint16_t *)(const void *)w->codes;
   size_t end = panel_end * ck_panel < w->outputs ? panel_end * ck_panel : w->outputs;
   for (size_t m = row_begin; m < row_end; m++) {
+    const float *row = (const float *)(const void *)x->codes + m * x->stride;
     for (size_t n = panel_begin * ck_panel; n < end; n++) {
       float sum = 0;
-      for (size_t k = 0; k < w->inputs; k++)
-        sum += x[m * stride + k] * value(w->values[(n / ck_panel * w->inputs + k) * ck_panel + n % ck_panel]);
+      for (size_t k = 0; k < w->inputs; k++) sum += row[k] * value(values[(n / ck_panel * w->inputs + k) * ck_panel + n % ck_panel]);
       put(y, m, n, sum);
     }
   }
 }
 
-#define GEMM_HALF(name, widen)                                                                                                           \
-  void name(const ck_half_weights *w, const float *x, size_t rows, size_t stride, const ck_gemm_output *y, size_t row_begin,             \
-            size_t row_end, size_t panel_begin, size_t panel_end, void *workspace) {                                                     \
-    (void)rows, (void)workspace;                                                                                                         \
-    gemm_half(widen, w, x, stride, y, row_begin, row_end, panel_begin, panel_end);                                                       \
+#define GEMM_HALF(name, widen)                                                                                                            \
+  static void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,     \
+                   size_t panel_begin, size_t panel_end, void *workspace) {                                                                \
+    (void)workspace;                                                                                                                       \
+    gemm_half(widen, w, x, y, row_begin, row_end, panel_begin, panel_end);                                                                 \
   }
-GEMM_HALF(ck_gemm_f32_f16__portable, ck_f32_from_f16)
-GEMM_HALF(ck_gemm_f32_bf16__portable, ck_f32_from_bf16)
+GEMM_HALF(gemm_f16, ck_f32_from_f16)
+GEMM_HALF(gemm_bf16, ck_f32_from_bf16)
+
+// ---- Configurations: activations are row-major for any number of rows.
+
+static void pack_codes(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  (void)workspace;
+  size_t padded = ck_round_up(x->inputs, ck_fold);
+  ck_codes_of_rows(x, row_begin, row_end - row_begin, to->codes + row_begin * padded, padded, to, ck_quantize_rows_u8_f32__portable,
+                   ck_quantize_u8_f32__portable);
+}
+
+static void pack_signs(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  (void)workspace;
+  ck_pack_signs(x, row_begin, row_end, to, ck_binarize_rows_u1_f32__portable);
+}
+
+static size_t no_workspace(const ck_gemm_shape *shape, size_t rows) {
+  (void)shape, (void)rows;
+  return 0;
+}
+
+#define CODES(bits, kernel)                                                                                                                      \
+  CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, 1, ck_fold, 0, ck_row_chunk, 0, kernel, ck_panel16_sizes_s##bits, ck_panel16_pack_s##bits,           \
+                 ck_panel16_unpack_s##bits, ck_row_major_activation_bytes, pack_codes, no_workspace)
+#define HALF(kernel)                                                                                                                             \
+  CK_GEMM_CONFIG(CK_PANEL16_HALF, 16, ck_panel, 1, 1, 0, ck_row_chunk, ck_gemm_reads_floats, kernel, ck_panel16_sizes_half, ck_panel16_pack_half, \
+                 ck_panel16_unpack_half, ck_no_activation_bytes, ck_pack_nothing, no_workspace)
+
+const ck_gemm_config ck_gemm_u8_s8__portable = CODES(8, gemm_s8), ck_gemm_u7_s8__portable = CODES(8, gemm_s8),
+                     ck_gemm_u8_s4__portable = CODES(4, gemm_s4), ck_gemm_u8_s2__portable = CODES(2, gemm_s2),
+                     ck_gemm_u8_s1__portable = CODES(1, gemm_s1), ck_gemm_f32_f16__portable = HALF(gemm_f16),
+                     ck_gemm_f32_bf16__portable = HALF(gemm_bf16),
+                     ck_gemm_u1_s1__portable = CK_GEMM_CONFIG(CK_PANEL16, 1, ck_panel, 1, ck_fold, 0, ck_row_chunk, 0, gemm_signs, ck_panel16_sizes_s1,
+                                                              ck_panel16_pack_s1, ck_panel16_unpack_s1, ck_sign_activation_bytes, pack_signs,
+                                                              no_workspace);

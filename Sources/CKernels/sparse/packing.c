@@ -1,7 +1,7 @@
 // Packed layout of sparse weights: from block-CSR and back. Used by every instruction set.
 #include <string.h>
 
-#include "sparse.h"
+#include "layout.h"
 
 // Sorts the strips of one slice by their counts: lists the non-empty ones in `order`, ascending by count and strip, writes their
 // runs where `runs` is not null, and returns the number of runs. tally: zeros up to the largest count; left as zeros.
@@ -31,15 +31,15 @@ typedef struct slicer {
   uint32_t *places, *sorted;  // [K] each
 } slicer;
 
-static slicer view_slicer(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs, uint32_t *scratch) {
-  size_t strips = (outputs + block_rows - 1) / block_rows;
-  return (slicer){strips, (inputs + slice_inputs - 1) / slice_inputs, slice_inputs / block_columns, scratch, scratch + strips, scratch + 2 * strips,
+static slicer view_slicer(const ck_sparse_blocks *m, uint32_t *scratch) {
+  size_t strips = (m->outputs + m->block_rows - 1) / m->block_rows, inputs = m->inputs;
+  return (slicer){strips, (inputs + m->slice_inputs - 1) / m->slice_inputs, m->slice_inputs / m->block_columns, scratch, scratch + strips, scratch + 2 * strips,
                   scratch + 3 * strips, scratch + 3 * strips + inputs + 8, scratch + 3 * strips + 2 * inputs + 8};
 }
 
-static slicer make_slicer(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs, uint32_t *scratch) {
-  memset(scratch, 0, ck_sparse_pack_scratch(inputs, outputs, block_rows) * sizeof *scratch);
-  return view_slicer(inputs, outputs, block_rows, block_columns, slice_inputs, scratch);
+static slicer make_slicer(const ck_sparse_blocks *m, uint32_t *scratch) {
+  memset(scratch, 0, ck_sparse_pack_scratch(m->inputs, m->outputs, m->block_rows) * sizeof *scratch);
+  return view_slicer(m, scratch);
 }
 
 // Counts the blocks of each strip in slice `slice` from the cursors on; returns the largest count.
@@ -56,13 +56,13 @@ static uint32_t count_slice(const slicer *s, size_t slice, const uint32_t *offse
   return largest;
 }
 
-ck_sparse_sizes ck_sparse_f32_sizes(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs,
-                                    const uint32_t *offsets, const uint32_t *columns, uint32_t *scratch) {
-  slicer s = make_slicer(inputs, outputs, block_rows, block_columns, slice_inputs, scratch);
-  ck_sparse_sizes sizes = {s.slices, 0, 0, offsets[s.strips] - offsets[0], (offsets[s.strips] - offsets[0]) * block_rows * block_columns};
+ck_sparse_sizes ck_sparse_f32_sizes_strips(const ck_sparse_blocks *m, uint32_t *scratch) {
+  slicer s = make_slicer(m, scratch);
+  size_t blocks = m->offsets[s.strips] - m->offsets[0];
+  ck_sparse_sizes sizes = {s.slices, 0, 0, blocks, blocks * m->block_rows * m->block_columns};
   for (size_t slice = 0; slice < s.slices; slice++) {
     size_t listed;
-    uint32_t largest = count_slice(&s, slice, offsets, columns, &listed);
+    uint32_t largest = count_slice(&s, slice, m->offsets, m->columns, &listed);
     sizes.runs += sort_strips(s.counts, s.strips, largest, s.tally, NULL, NULL);
     sizes.strips += listed;
     for (size_t strip = 0; strip < s.strips; strip++) s.cursor[strip] += s.counts[strip];
@@ -70,16 +70,17 @@ ck_sparse_sizes ck_sparse_f32_sizes(size_t inputs, size_t outputs, size_t block_
   return sizes;
 }
 
-void ck_sparse_f32_pack(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, size_t slice_inputs, const uint32_t *offsets,
-                        const uint32_t *columns, const float *values, uint32_t *scratch, const ck_sparse_arrays *arrays, float *packed) {
-  slicer s = make_slicer(inputs, outputs, block_rows, block_columns, slice_inputs, scratch);
+void ck_sparse_f32_pack_strips(const ck_sparse_blocks *m, const float *values, uint32_t *scratch, const ck_sparse_arrays *arrays, float *packed) {
+  slicer s = make_slicer(m, scratch);
+  size_t block_rows = m->block_rows, block_columns = m->block_columns;
+  const uint32_t *offsets = m->offsets, *columns = m->columns;
   uint16_t *column = arrays->columns;
   uint32_t *strips = arrays->strips;
   ck_sparse_run *runs = arrays->runs;
   size_t block = block_rows * block_columns;
   for (size_t slice = 0; slice < s.slices; slice++) {
     size_t listed;
-    uint32_t largest = count_slice(&s, slice, offsets, columns, &listed);
+    uint32_t largest = count_slice(&s, slice, m->offsets, m->columns, &listed);
     arrays->run_starts[slice] = (uint32_t)(runs - arrays->runs);
     runs += sort_strips(s.counts, s.strips, largest, s.tally, s.order, runs);
     for (size_t i = 0; i < listed; i++) {
@@ -152,8 +153,10 @@ typedef struct strip_view {
   const uint32_t *places;  // of single weights: their order; else null
 } strip_view;
 
-static strip_view view_strip(const slicer *s, size_t block_rows, size_t block_columns, const uint32_t *offsets, const int8_t *codes, size_t strip) {
-  size_t blocks = offsets[strip + 1] - offsets[strip], is_single = block_rows == 1 && block_columns == 1;
+static strip_view view_strip(const slicer *s, const ck_sparse_blocks *m, const int8_t *codes, int is_safe, size_t strip) {
+  const uint32_t *offsets = m->offsets;
+  size_t block_rows = m->block_rows, block_columns = m->block_columns;
+  size_t blocks = offsets[strip + 1] - offsets[strip], is_single = is_safe && block_rows == 1 && block_columns == 1;
   strip_view view = {codes + offsets[strip] * block_rows * block_columns, block_rows, block_columns, blocks,
                      block_columns == 1 ? (blocks + 3) / 4 : blocks * (block_columns / 4), is_single ? s->places : NULL};
   if (is_single) order_singles(view.codes, blocks, s->places, s->sorted);
@@ -185,29 +188,35 @@ static int quad_is_split(const strip_view *v, size_t q) {
 }
 
 // Quads of each strip, split ones counted twice, into counts; returns the largest.
-static uint32_t count_quads(const slicer *s, size_t block_rows, size_t block_columns, const uint32_t *offsets, const int8_t *codes,
-                            ck_sparse_sizes *sizes) {
+static uint32_t count_quads(const slicer *s, const ck_sparse_blocks *m, const int8_t *codes, int is_safe, ck_sparse_sizes *sizes) {
   uint32_t largest = 0;
   for (size_t strip = 0; strip < s->strips; strip++) {
-    strip_view view = view_strip(s, block_rows, block_columns, offsets, codes, strip);
+    strip_view view = view_strip(s, m, codes, is_safe, strip);
     size_t all = view.quads;
-    for (size_t q = 0; q < view.quads; q++) all += (size_t)quad_is_split(&view, q);
+    for (size_t q = 0; q < view.quads && is_safe; q++) all += (size_t)quad_is_split(&view, q);
     s->counts[strip] = (uint32_t)all;
     largest = all > largest ? (uint32_t)all : largest;
     sizes->strips += all > 0;
-    sizes->columns += all * (block_columns == 1 ? 4 : 1);
-    sizes->values += all * block_rows * 4;
+    sizes->columns += all * (m->block_columns == 1 ? 4 : 1);
+    sizes->values += all * m->block_rows * 4;
   }
   return largest;
 }
 
-ck_sparse_sizes ck_sparse_s8_sizes(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *offsets,
-                                   const int8_t *codes, uint32_t *scratch) {
-  slicer s = make_slicer(inputs, outputs, block_rows, block_columns, inputs, scratch);
+static ck_sparse_sizes quad_sizes(const ck_sparse_blocks *m, const int8_t *codes, int is_safe, uint32_t *scratch) {
+  slicer s = make_slicer(m, scratch);
   ck_sparse_sizes sizes = {1, 0, 0, 0, 0};
-  uint32_t largest = count_quads(&s, block_rows, block_columns, offsets, codes, &sizes);
+  uint32_t largest = count_quads(&s, m, codes, is_safe, &sizes);
   sizes.runs = sort_strips(s.counts, s.strips, largest, s.tally, NULL, NULL);
   return sizes;
+}
+
+ck_sparse_sizes ck_sparse_s8_sizes_quads(const ck_sparse_blocks *m, const int8_t *codes, uint32_t *scratch) {
+  return quad_sizes(m, codes, 0, scratch);
+}
+
+ck_sparse_sizes ck_sparse_s8_sizes_safe_quads(const ck_sparse_blocks *m, const int8_t *codes, uint32_t *scratch) {
+  return quad_sizes(m, codes, 1, scratch);
 }
 
 // Columns of quad `q`: four, or one for four neighbours. Missing blocks have the column of the first, and weight 0.
@@ -221,9 +230,23 @@ static uint16_t *quad_columns(const strip_view *v, const uint32_t *columns, size
   return to;
 }
 
-void ck_sparse_s8_pack(size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, const uint32_t *offsets, const uint32_t *columns,
-                       const int8_t *codes, uint32_t *scratch, const ck_sparse_arrays *arrays, int8_t *packed, int32_t *sums) {
-  slicer s = view_slicer(inputs, outputs, block_rows, block_columns, inputs, scratch);  // with the counts of ck_sparse_s8_sizes
+// One quad of a strip, once or, where it is split, twice.
+static int8_t *pack_quad(const strip_view *view, size_t q, int copies, size_t first_output, size_t outputs, int8_t *packed, int32_t *sums) {
+  for (int copy = 0; copy < copies; copy++) {
+    for (size_t r = 0; r < view->block_rows; r++, packed += 4) {
+      int8_t w[4], safe[4], rest[4];
+      quad_weights(view, q, r, w);
+      split_quad(w, safe, rest);
+      memcpy(packed, copies == 1 ? w : copy == 0 ? safe : rest, 4);
+      for (int j = 0; j < 4 && first_output + r < outputs; j++) sums[first_output + r] += packed[j];
+    }
+  }
+  return packed;
+}
+
+static void pack_quads(const ck_sparse_blocks *m, const int8_t *codes, int is_safe, uint32_t *scratch, const ck_sparse_arrays *arrays,
+                       int8_t *packed, int32_t *sums) {
+  slicer s = view_slicer(m, scratch);  // with the counts of quad_sizes
   size_t listed = 0;
   uint32_t largest = 0;
   for (size_t strip = 0; strip < s.strips; strip++) {
@@ -232,31 +255,32 @@ void ck_sparse_s8_pack(size_t inputs, size_t outputs, size_t block_rows, size_t 
   }
   arrays->run_starts[0] = 0;
   arrays->run_starts[1] = (uint32_t)sort_strips(s.counts, s.strips, largest, s.tally, arrays->strips, arrays->runs);
-  memset(sums, 0, outputs * sizeof *sums);
+  memset(sums, 0, m->outputs * sizeof *sums);
   uint16_t *column = arrays->columns;
   for (size_t i = 0; i < listed; i++) {
     uint32_t strip = arrays->strips[i];
-    strip_view view = view_strip(&s, block_rows, block_columns, offsets, codes, strip);
+    strip_view view = view_strip(&s, m, codes, is_safe, strip);
     for (size_t q = 0; q < view.quads; q++) {
-      int copies = 1 + quad_is_split(&view, q);
-      for (int copy = 0; copy < copies; copy++) {
-        column = quad_columns(&view, columns + offsets[strip], q, column);
-        for (size_t r = 0; r < block_rows; r++, packed += 4) {
-          int8_t w[4], safe[4], rest[4];
-          quad_weights(&view, q, r, w);
-          split_quad(w, safe, rest);
-          memcpy(packed, copy == 0 ? safe : rest, 4);
-          size_t n = strip * block_rows + r;
-          for (int j = 0; j < 4 && n < outputs; j++) sums[n] += packed[j];
-        }
-      }
+      int copies = 1 + (is_safe && quad_is_split(&view, q));
+      for (int copy = 0; copy < copies; copy++) column = quad_columns(&view, m->columns + m->offsets[strip], q, column);
+      packed = pack_quad(&view, q, copies, strip * m->block_rows, m->outputs, packed, sums);
     }
   }
 }
 
+void ck_sparse_s8_pack_quads(const ck_sparse_blocks *m, const int8_t *codes, uint32_t *scratch, const ck_sparse_arrays *arrays, int8_t *packed,
+                             int32_t *sums) {
+  pack_quads(m, codes, 0, scratch, arrays, packed, sums);
+}
+
+void ck_sparse_s8_pack_safe_quads(const ck_sparse_blocks *m, const int8_t *codes, uint32_t *scratch, const ck_sparse_arrays *arrays, int8_t *packed,
+                                  int32_t *sums) {
+  pack_quads(m, codes, 1, scratch, arrays, packed, sums);
+}
+
 // ---- Unpacking
 
-void ck_sparse_f32_unpack(const ck_sparse_f32 *w, float *dense) {
+void ck_sparse_f32_unpack_strips(const ck_sparse_f32 *w, float *dense) {
   const ck_sparse_structure *t = &w->structure;
   const uint32_t *strip = t->strips;
   const uint16_t *column = t->columns;
@@ -272,7 +296,7 @@ void ck_sparse_f32_unpack(const ck_sparse_f32 *w, float *dense) {
             }
 }
 
-void ck_sparse_s8_unpack(const ck_sparse_s8 *w, float *dense) {
+void ck_sparse_s8_unpack_quads(const ck_sparse_s8 *w, float *dense) {
   const ck_sparse_structure *t = &w->structure;
   const uint32_t *strip = t->strips;
   const uint16_t *column = t->columns;
@@ -289,18 +313,4 @@ void ck_sparse_s8_unpack(const ck_sparse_s8 *w, float *dense) {
   // A split weight is whole again before it is scaled.
   for (size_t n = 0; n < t->outputs; n++)
     for (size_t k = 0; k < t->inputs; k++) dense[n * t->inputs + k] *= w->scales[n];
-}
-
-#if defined(__x86_64__)
-size_t ck_sparse_f32_workspace_bytes__avx2(const ck_sparse_structure *w);
-size_t ck_sparse_s8_workspace_bytes__avx2(const ck_sparse_structure *w);
-#endif
-
-size_t ck_sparse_workspace_bytes(const ck_sparse_structure *w, int is_s8) {
-#if defined(__x86_64__)
-  return 64 + (is_s8 ? ck_sparse_s8_workspace_bytes__avx2(w) : ck_sparse_f32_workspace_bytes__avx2(w));
-#else
-  (void)w, (void)is_s8;
-  return 64;
-#endif
 }

@@ -4,7 +4,7 @@
 
 #include "float_environment.h"
 #include "int8_weights.h"
-#include "sparse_nm.h"
+#include "nm_layout.h"
 
 CK_APART void keep_largest(const float *dense, size_t inputs, size_t outputs, size_t kept, size_t group, uint8_t *keep) {
   memset(keep, 0, inputs * outputs);
@@ -41,6 +41,16 @@ size_t ck_nm_first_crowded(const uint8_t *keep, size_t inputs, size_t outputs, s
   return outputs * across;
 }
 
+ck_nm_sizes ck_nm_f32_sizes_panel8(size_t inputs, size_t outputs) {
+  size_t padded = ck_nm_round_up(outputs, ck_nm_panel), steps = ck_nm_round_up(inputs, ck_nm_f32_step);
+  return (ck_nm_sizes){padded * (steps / ck_nm_f32_step), padded * (steps / 2)};
+}
+
+ck_nm_sizes ck_nm_s8_sizes_panel8(size_t inputs, size_t outputs) {
+  size_t padded = ck_nm_round_up(outputs, ck_nm_panel), groups = ck_nm_round_up(inputs, ck_nm_group);
+  return (ck_nm_sizes){padded * (groups / 4), padded * (groups / 2)};
+}
+
 // The inputs 0…7, ascending, of the 4 slots of group `g` of 8 inputs; marks of one output, null for all zeros.
 static void choose_slots(const uint8_t *marks, size_t inputs, size_t g, size_t group, uint8_t slots[ck_nm_kept]) {
   size_t kept = group / 2, slot = 0;
@@ -62,9 +72,9 @@ static float weight_at(const float *row, const uint8_t *marks, size_t inputs, si
   return row != NULL && k < inputs && marks[k] ? row[k] : 0.0f;
 }
 
-void ck_nm_f32_pack(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint32_t *codes, float *values) {
+void ck_nm_f32_pack_panel8(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint32_t *codes, float *values) {
   size_t steps = ck_nm_round_up(inputs, ck_nm_f32_step) / ck_nm_f32_step;
-  memset(codes, 0, ck_nm_f32_code_count(inputs, outputs) * sizeof *codes);
+  memset(codes, 0, ck_nm_f32_sizes_panel8(inputs, outputs).codes * sizeof *codes);
   for (size_t n = 0; n < ck_nm_round_up(outputs, ck_nm_panel); n++) {
     const float *row = n < outputs ? dense + n * inputs : NULL;
     const uint8_t *marks = n < outputs ? keep + n * inputs : NULL;
@@ -110,14 +120,14 @@ CK_APART void pack_s8(const float *dense, const uint8_t *keep, size_t inputs, si
   }
 }
 
-void ck_nm_s8_pack(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint8_t *codes, int8_t *values,
+void ck_nm_s8_pack_panel8(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint8_t *codes, int8_t *values,
                    float *scales, int32_t *sums) {
   uint64_t control = ck_begin_default_floats();
   pack_s8(dense, keep, inputs, outputs, group, codes, values, scales, sums);
   ck_end_default_floats(control);
 }
 
-void ck_nm_f32_unpack(const ck_nm_f32 *w, float *dense) {
+void ck_nm_f32_unpack_panel8(const ck_nm_f32 *w, float *dense) {
   size_t steps = ck_nm_round_up(w->inputs, ck_nm_f32_step) / ck_nm_f32_step;
   for (size_t n = 0; n < w->outputs; n++)
     for (size_t slot = 0; slot < steps * 8; slot++) {
@@ -126,7 +136,7 @@ void ck_nm_f32_unpack(const ck_nm_f32 *w, float *dense) {
     }
 }
 
-void ck_nm_s8_unpack(const ck_nm_s8 *w, float *dense) {
+void ck_nm_s8_unpack_panel8(const ck_nm_s8 *w, float *dense) {
   size_t groups = ck_nm_round_up(w->inputs, ck_nm_group) / ck_nm_group;
   for (size_t n = 0; n < w->outputs; n++)
     for (size_t slot = 0; slot < groups * ck_nm_kept; slot++) {

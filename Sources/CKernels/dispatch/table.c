@@ -4,16 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// A row fills its member in the table of its own set and of every later one; rows are ordered, so the last one wins.
-static void fill(ck_kernels *table, ck_isa isa) {
+// Rows are ordered by priority: the last one whose features are there wins.
+static void fill(ck_kernels *table, ck_isa isa, uint32_t features) {
   table->isa = isa;
+  table->features = features;
 #define CK_KERNEL(operation_, isa_) \
-  if (ck_isa_##isa_ <= isa) table->operation_ = ck_##operation_##__##isa_;
+  if ((ck_isa_features(ck_isa_##isa_) & ~features) == 0) table->operation_ = ck_##operation_##__##isa_;
+#define CK_CONFIG(operation_, isa_) \
+  if ((ck_isa_features(ck_isa_##isa_) & ~features) == 0) table->operation_ = &ck_##operation_##__##isa_;
 #include "kernels.inc"
-#undef CK_KERNEL
 }
 
-static ck_kernels tables[ck_isa_count];
+static ck_kernels tables[ck_isa_count + 1];  // of each set, and of all features of the machine
 static char requested_name[64];  // a copy of CK_ISA: the environment may change
 static ck_isa_selection selection;
 static _Atomic(const ck_kernels *) active;
@@ -38,7 +40,8 @@ ck_isa_selection ck_select_isa(const char *requested) {
 static void fill_tables_once(void) {
   int empty = 0;
   if (atomic_compare_exchange_strong(&state, &empty, 1)) {
-    for (int isa = 0; isa < ck_isa_count; isa++) fill(&tables[isa], (ck_isa)isa);
+    for (int isa = 0; isa < ck_isa_count; isa++) fill(&tables[isa], (ck_isa)isa, ck_isa_features((ck_isa)isa));
+    fill(&tables[ck_isa_count], best_available(), ck_machine_features());
     const char *requested = getenv("CK_ISA");
     snprintf(requested_name, sizeof requested_name, "%s", requested != NULL ? requested : "");
     selection = ck_select_isa(requested_name);
@@ -82,17 +85,17 @@ const ck_kernels *ck_active_kernels(void) {
   if (table != NULL) return table;
   fill_tables_once();
   const ck_kernels *expected = NULL;
-  atomic_compare_exchange_strong(&active, &expected, &tables[selection.used]);
+  atomic_compare_exchange_strong(&active, &expected, &tables[selection.reason == ck_isa_requested ? (int)selection.used : (int)ck_isa_count]);
   return atomic_load(&active);
 }
 
-bool ck_isa_is_active(ck_isa isa) { return isa <= ck_active_kernels()->isa; }
+bool ck_isa_is_active(ck_isa isa) { return (ck_isa_features(isa) & ~ck_active_kernels()->features) == 0; }
 
 size_t ck_kernel_rows(const ck_kernel_row **rows) {
   static const ck_kernel_row all[] = {
 #define CK_KERNEL(operation, isa) {#operation, ck_isa_##isa, "ck_" #operation "__" #isa},
+#define CK_CONFIG(operation, isa) {#operation, ck_isa_##isa, "ck_" #operation "__" #isa},
 #include "kernels.inc"
-#undef CK_KERNEL
   };
   *rows = all;
   return sizeof all / sizeof all[0];

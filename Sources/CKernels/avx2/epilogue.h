@@ -1,35 +1,12 @@
-// What the AVX2 gemm kernels share: the epilogue that turns a tile into outputs, and small helpers. Included between the
-// target pragmas of a kernel file.
-#ifndef CK_AVX2_GEMM_COMMON_H
-#define CK_AVX2_GEMM_COMMON_H
+// What the AVX2 gemm kernels share: the epilogue that turns a tile into outputs.
+#ifndef CK_AVX2_EPILOGUE_H
+#define CK_AVX2_EPILOGUE_H
 
-#include <immintrin.h>
-#include <string.h>
+#include "../gemm/layout.h"
+#include "simd.h"
 
-#include "gemm.h"
-
-// No product and sum is fused unless the code says so: the epilogue gives the bits of the portable kernel.
-#pragma clang fp contract(off)
-
-#define CK_INLINE static inline __attribute__((always_inline))
-#define CK_UNROLL _Pragma("clang loop unroll(full)")
-// Keeps a sum in its register as written: the optimizer would otherwise reassociate integer sums into trees that spill.
-#define CK_KEEP(x) __asm__("" : "+x"(x))
-// Keeps a tile in memory: the optimizer would otherwise hoist it into registers that the loop needs.
-#define CK_KEEP_IN_MEMORY() __asm__ volatile("" ::: "memory")
-
-CK_INLINE __m256i ck_load(const void *p) { return _mm256_load_si256((const __m256i *)p); }
-CK_INLINE void ck_store(void *p, __m256i v) { _mm256_store_si256((__m256i *)p, v); }
-CK_INLINE __m256i ck_broadcast4(const void *p) {
-  int32_t v;
-  memcpy(&v, p, 4);
-  return _mm256_set1_epi32(v);
-}
-CK_INLINE __m256i ck_broadcast8(const void *p) {
-  int64_t v;
-  memcpy(&v, p, 8);
-  return _mm256_set1_epi64x(v);
-}
+CK_NO_CONTRACTION  // the epilogue gives the bits of the portable kernel
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 // Sixteen int8 multipliers in packed order to pairs of int16 for outputs 0–7 and 8–15.
 CK_INLINE void ck_expand_multipliers(const int8_t *packed, __m256i pairs[2]) {
@@ -173,5 +150,7 @@ static inline int ck_end_only_segment(const ck_gemm_weights *w, const ck_gemm_ac
   }
   return 1;
 }
+
+CK_TARGET_END
 
 #endif

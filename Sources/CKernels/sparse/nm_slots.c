@@ -1,17 +1,17 @@
 // N:M sparse weights as plain arrays, into the packed layout and back: what files hold.
 #include <string.h>
 
-#include "sparse_nm.h"
+#include "nm_layout.h"
 
 static size_t slot_count(size_t inputs) { return ck_nm_round_up(inputs, ck_nm_group) / ck_nm_group * ck_nm_kept; }
 
 // The input of slot j of 4 where nothing is stored: behind K, and of outputs behind N.
 static uint8_t empty_slot(size_t j, size_t group) { return (uint8_t)(j / (group / 2) * group + j % (group / 2)); }
 
-void ck_nm_f32_pack_slots(const uint8_t *positions, const float *weights, size_t inputs, size_t outputs, size_t group, uint32_t *codes,
+void ck_nm_f32_pack_slots_panel8(const uint8_t *positions, const float *weights, size_t inputs, size_t outputs, size_t group, uint32_t *codes,
                           float *values) {
   size_t steps = ck_nm_round_up(inputs, ck_nm_f32_step) / ck_nm_f32_step, slots = slot_count(inputs);
-  memset(codes, 0, ck_nm_f32_code_count(inputs, outputs) * sizeof *codes);
+  memset(codes, 0, ck_nm_f32_sizes_panel8(inputs, outputs).codes * sizeof *codes);
   for (size_t n = 0; n < ck_nm_round_up(outputs, ck_nm_panel); n++)
     for (size_t slot = 0; slot < steps * 8; slot++) {
       int is_stored = n < outputs && slot < slots;
@@ -21,10 +21,10 @@ void ck_nm_f32_pack_slots(const uint8_t *positions, const float *weights, size_t
     }
 }
 
-void ck_nm_s8_pack_slots(const uint8_t *positions, const int8_t *weights, size_t inputs, size_t outputs, size_t group, uint8_t *codes,
+void ck_nm_s8_pack_slots_panel8(const uint8_t *positions, const int8_t *weights, size_t inputs, size_t outputs, size_t group, uint8_t *codes,
                          int8_t *values, int32_t *sums) {
   size_t groups = ck_nm_round_up(inputs, ck_nm_group) / ck_nm_group, slots = slot_count(inputs);
-  memset(codes, 0, ck_nm_s8_code_count(inputs, outputs));
+  memset(codes, 0, ck_nm_s8_sizes_panel8(inputs, outputs).codes);
   for (size_t n = 0; n < ck_nm_round_up(outputs, ck_nm_panel); n++) {
     int32_t sum = 0;
     for (size_t slot = 0; slot < slots; slot++) {
@@ -39,7 +39,7 @@ void ck_nm_s8_pack_slots(const uint8_t *positions, const int8_t *weights, size_t
   }
 }
 
-void ck_nm_f32_slots(const ck_nm_f32 *w, uint8_t *positions, float *weights) {
+void ck_nm_f32_slots_panel8(const ck_nm_f32 *w, uint8_t *positions, float *weights) {
   size_t steps = ck_nm_round_up(w->inputs, ck_nm_f32_step) / ck_nm_f32_step, slots = slot_count(w->inputs);
   for (size_t n = 0; n < w->outputs; n++)
     for (size_t slot = 0; slot < slots; slot++) {
@@ -48,7 +48,7 @@ void ck_nm_f32_slots(const ck_nm_f32 *w, uint8_t *positions, float *weights) {
     }
 }
 
-void ck_nm_s8_slots(const ck_nm_s8 *w, uint8_t *positions, int8_t *weights) {
+void ck_nm_s8_slots_panel8(const ck_nm_s8 *w, uint8_t *positions, int8_t *weights) {
   size_t groups = ck_nm_round_up(w->inputs, ck_nm_group) / ck_nm_group, slots = slot_count(w->inputs);
   for (size_t n = 0; n < w->outputs; n++)
     for (size_t slot = 0; slot < slots; slot++) {

@@ -1,0 +1,70 @@
+// What the AVX512 gemm kernels share: the epilogue that turns sums of 16 outputs into what is asked for. The operations of the portable kernel in its
+// order, so its bits. Masked loads and stores touch no output beyond N.
+#ifndef CK_AVX512_EPILOGUE_H
+#define CK_AVX512_EPILOGUE_H
+
+#include "../gemm/layout.h"
+#include "simd.h"
+
+CK_NO_CONTRACTION
+CK_TARGET_BEGIN(CK_TARGET_AVX512)
+
+// clamp(rint(v · inverse) + zero, lowest, highest) as int32; a NaN becomes 0 before the clamp. Rounding is half to even
+// whatever MXCSR says; clamping to ±2²⁴ first keeps the conversion in range and changes no result.
+CK_INLINE __m512i ck_requantize16(__m512 v, const ck_gemm_output *y, int32_t lowest, int32_t highest) {
+  const __m512 limit = _mm512_set1_ps(16777216.0f), negative_limit = _mm512_set1_ps(-16777216.0f);
+  v = _mm512_mul_ps(v, _mm512_set1_ps(y->inverse_scale));
+  __mmask16 is_number = _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q);
+  v = _mm512_max_ps(_mm512_min_ps(v, limit), negative_limit);
+  __m512i q = _mm512_maskz_cvt_roundps_epi32(is_number, v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  q = _mm512_maskz_add_epi32(is_number, q, _mm512_set1_epi32(y->zero_point));
+  return _mm512_max_epi32(_mm512_min_epi32(q, _mm512_set1_epi32(highest)), _mm512_set1_epi32(lowest));
+}
+
+// Adds the bias, applies ReLU, and writes the outputs of `lanes` from output n on of row m.
+CK_INLINE void ck_finish16(const ck_gemm_output *y, size_t m, size_t n, __mmask16 lanes, __m512 v) {
+  if (y->bias != NULL) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(lanes, y->bias + n));
+  if (y->relu) v = _mm512_max_ps(_mm512_setzero_ps(), v);  // max(0, NaN) is NaN in this operand order, as in float32 layers
+  size_t at = m * y->stride + n;
+  if (y->type == ck_output_f32) {
+    _mm512_mask_storeu_ps((float *)y->data + at, lanes, v);
+    return;
+  }
+  int is_signed = y->type == ck_output_s8;
+  __m512i q = ck_requantize16(v, y, is_signed ? -127 : 0, is_signed ? 127 : 255);
+  _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)y->data + at, lanes, q);
+}
+
+// Outputs of panel `panel` that exist.
+CK_INLINE __mmask16 ck_panel_lanes(const ck_gemm_weights *w, size_t panel) { return ck_first_lanes(w->outputs - panel * ck_panel); }
+
+// sum − (zero_point − offset) · Σ weights over segment `segment`, where the sum was made with activations less `offset`.
+CK_INLINE __m512i ck_subtract_zero16(const ck_gemm_weights *w, const ck_gemm_activations *x, size_t m, size_t panel, size_t segment, int32_t offset,
+                                     __m512i sum) {
+  const int32_t *sums = w->sums + segment * ck_round_up(w->outputs, ck_panel) + panel * ck_panel;
+  return _mm512_sub_epi32(sum, _mm512_mullo_epi32(_mm512_set1_epi32(x->zero_points[m] - offset), _mm512_loadu_si512(sums)));
+}
+
+// Ends a segment of row m: corrects the sums of a panel by the zero point, and either keeps them as floats in `total` [16] or writes the outputs.
+// With one segment `total` is not touched.
+CK_INLINE void ck_end_segment16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t panel, size_t segment,
+                                int is_last, int32_t offset, __m512i sum, float *total) {
+  __mmask16 lanes = ck_panel_lanes(w, panel);
+  sum = ck_subtract_zero16(w, x, m, panel, segment, offset, sum);
+  if (y->type == ck_output_s32 && is_last) {
+    _mm512_mask_storeu_epi32((int32_t *)y->data + m * y->stride + panel * ck_panel, lanes, sum);
+    return;
+  }
+  __m512 v = _mm512_cvtepi32_ps(sum);
+  if (segment > 0) v = _mm512_add_ps(_mm512_loadu_ps(total), v);
+  if (!is_last) {
+    _mm512_storeu_ps(total, v);
+    return;
+  }
+  __m512 scale = _mm512_mul_ps(_mm512_set1_ps(x->scales[m]), _mm512_loadu_ps(w->scales + panel * ck_panel));
+  ck_finish16(y, m, panel * ck_panel, lanes, _mm512_mul_ps(v, scale));
+}
+
+CK_TARGET_END
+
+#endif
