@@ -27,31 +27,30 @@ uint64_t ck_test_hostile_control(uint64_t control, unsigned direction) {
 #error "ck_test_float_control is not written for this processor"
 #endif
 
-typedef void any_function(void);
 typedef struct table_row {
   ck_isa isa;
-  size_t member;  // offset in ck_kernels
-  any_function *function;
+  size_t member;      // offset in ck_kernels
+  const void *kernel;  // function or configuration
 } table_row;
 
 bool ck_test_table_is_filled(ck_isa isa) {
   static const table_row rows[] = {
-#define CK_KERNEL(operation, isa) {ck_isa_##isa, offsetof(ck_kernels, operation), (any_function *)ck_##operation##__##isa},
-#include "../../Sources/CKernels/kernels.inc"
-#undef CK_KERNEL
+#define CK_KERNEL(operation, isa) {ck_isa_##isa, offsetof(ck_kernels, operation), (const void *)(uintptr_t)ck_##operation##__##isa},
+#define CK_CONFIG(operation, isa) {ck_isa_##isa, offsetof(ck_kernels, operation), &ck_##operation##__##isa},
+#include "../../Sources/CKernels/dispatch/kernels.inc"
   };
   const ck_kernels *table = ck_kernels_of(isa);
   if (table == NULL || table->isa != isa) return false;
   size_t count = sizeof rows / sizeof rows[0];
   for (size_t i = 0; i < count; i++) {
-    const table_row *last = &rows[i];
+    const table_row *last = NULL;  // of the rows of this operation whose features are there
     for (size_t j = 0; j < count; j++) {
-      if (rows[j].member == rows[i].member && rows[j].isa <= isa && rows[j].isa >= last->isa) last = &rows[j];
+      bool is_allowed = (ck_isa_features(rows[j].isa) & ~ck_isa_features(isa)) == 0;
+      if (rows[j].member == rows[i].member && is_allowed && (last == NULL || rows[j].isa >= last->isa)) last = &rows[j];
     }
-    if (last->isa > isa) continue;  // a row of a later set; its operation is checked through the portable row
-    any_function *held;
-    memcpy(&held, (const char *)table + last->member, sizeof held);
-    if (held != last->function) return false;
+    const void *held;
+    memcpy(&held, (const char *)table + rows[i].member, sizeof held);
+    if (last == NULL || held != last->kernel) return false;
   }
   return true;
 }

@@ -2,13 +2,13 @@
 // of the image and 6 broadcasts of weights serve 12 multiply-adds. The image is copied into planes with its padding before, so that
 // neighbours of one channel lie side by side and borders need no branch.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-
 #include <immintrin.h>
 #include <string.h>
 
 #include "convolution.h"
 #include "sparse_panel.h"
+
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 enum { most_outputs = 6, row_vectors = ck_conv2d_block / 8 };
 
@@ -109,5 +109,5 @@ void ck_conv2d_f32__avx2(const float *images, size_t batch, const ck_windows *w,
   }
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

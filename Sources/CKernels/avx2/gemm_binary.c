@@ -9,9 +9,11 @@
 //
 // Instructions per 512 products and row: 20 (u8) and 8 (u1), and 6 that split the codes, shared by the rows of a tile.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "epilogue.h"
+#include "dispatch.h"
+#include "kernels.h"
 
-#include "gemm_common.h"
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 enum {
   block_folds = ck_gemm_block / ck_fold,
@@ -251,7 +253,7 @@ static void byte_panels(const ck_gemm_weights *w, const ck_gemm_activations *x, 
   }
 }
 
-void ck_gemm_u8_s1__avx2(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
+void ck_gemm_binary__avx2(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
                          size_t panel_begin, size_t panel_end, void *workspace) {
   for (size_t panel = panel_begin; panel < panel_end; panel += panel_chunk) {
     size_t last = panel_end - panel < panel_chunk ? panel_end : panel + panel_chunk;
@@ -300,16 +302,15 @@ CK_INLINE void bit_tile(int R, const uint8_t *codes, size_t folds, bit_workspace
   }
 }
 
-static void bit_panels(const ck_gemm_weights *w, const ck_bit_activations *x, const ck_gemm_output *y, size_t m, size_t rows,
+static void bit_panels(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t rows,
                        size_t panel_begin, size_t panel_end, bit_workspace *s) {
   size_t folds = ck_round_up(w->inputs, ck_fold) / ck_fold;
-  const ck_gemm_activations scaled = {.rows = x->rows, .scales = x->scales};  // what the epilogue reads
   memset(s->counts, 0, (panel_end - panel_begin) * sizeof s->counts[0]);
   for (size_t first = 0; first < folds; first += block_folds) {
     size_t count = folds - first < block_folds ? folds - first : block_folds;
     for (size_t r = 0; r < rows; r++)
       for (size_t fold = 0; fold < count; fold++)
-        make_bit_tables(x->bits + ((m + r) * folds + first + fold) * (ck_fold / 8), s->tables[r][fold]);
+        make_bit_tables(x->codes + ((m + r) * folds + first + fold) * (ck_fold / 8), s->tables[r][fold]);
     for (size_t panel = panel_begin; panel < panel_end; panel++) {
       const uint8_t *codes = w->codes + (panel * folds + first) * fold_bytes;
       int32_t(*counts)[ck_panel] = s->counts[panel - panel_begin];
@@ -328,11 +329,11 @@ static void bit_panels(const ck_gemm_weights *w, const ck_bit_activations *x, co
       const int32_t *counts = s->counts[panel - panel_begin][r];
       __m256i s0 = _mm256_sub_epi32(inputs, _mm256_slli_epi32(ck_load(counts), 1));
       __m256i s1 = _mm256_sub_epi32(inputs, _mm256_slli_epi32(ck_load(counts + 8), 1));
-      ck_finish_integers(w, &scaled, y, m + r, panel, s0, s1, NULL);
+      ck_finish_integers(w, x, y, m + r, panel, s0, s1, NULL);
     }
 }
 
-void ck_gemm_u1_s1__avx2(const ck_gemm_weights *w, const ck_bit_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
+void ck_gemm_signs__avx2(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
                          size_t panel_begin, size_t panel_end, void *workspace) {
   for (size_t panel = panel_begin; panel < panel_end; panel += panel_chunk) {
     size_t last = panel_end - panel < panel_chunk ? panel_end : panel + panel_chunk;
@@ -364,5 +365,5 @@ void ck_binarize_rows_u1_f32__avx2(const float *x, size_t rows, size_t columns, 
   }
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

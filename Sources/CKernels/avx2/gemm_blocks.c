@@ -9,9 +9,11 @@
 //           pass that works on 8 rows of one output at a time
 //   u7 × 8  a pair is at most 127 · 127 · 2 = 32,258
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "epilogue.h"
+#include "dispatch.h"
+#include "kernels.h"
 
-#include "gemm_common.h"
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 enum {
   k_block = ck_gemm_block,
@@ -320,5 +322,5 @@ void ck_interleave_u8__avx2(const uint8_t *codes, size_t rows, size_t stride, si
   }
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

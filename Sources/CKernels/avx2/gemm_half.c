@@ -3,9 +3,10 @@
 // limited by the bandwidth of the weights; four partial sums per output hide the latency of the multiply-add.
 // The path depends on the rows of the whole product alone, so the sums do not depend on how threads cut it.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "epilogue.h"
+#include "kernels.h"
 
-#include "gemm_common.h"
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 enum { k_block = 256, row_chunk = 240, tile_rows = 6, partial_sums = 4 };
 
@@ -53,13 +54,13 @@ static void run_tile(size_t rows, const float *x, size_t stride, const float (*w
   }
 }
 
-static void finish_row(const ck_half_weights *w, const ck_gemm_output *y, size_t m, size_t panel, const float *sums) {
+static void finish_row(const ck_gemm_weights *w, const ck_gemm_output *y, size_t m, size_t panel, const float *sums) {
   size_t n = panel * ck_panel, columns = w->outputs - n < ck_panel ? w->outputs - n : ck_panel;
   ck_finish_row(y, m, n, columns, _mm256_load_ps(sums), _mm256_load_ps(sums + 8));
 }
 
-CK_INLINE void panel_through_k(int is_bf16, const ck_half_weights *w, const float *x, size_t stride, size_t panel, size_t rows, workspace *s) {
-  const uint16_t *values = w->values + panel * w->inputs * ck_panel;
+CK_INLINE void panel_through_k(int is_bf16, const ck_gemm_weights *w, const float *x, size_t stride, size_t panel, size_t rows, workspace *s) {
+  const uint16_t *values = (const uint16_t *)(const void *)w->codes + panel * w->inputs * ck_panel;
   memset(s->sums, 0, rows * sizeof s->sums[0]);
   for (size_t first = 0; first < w->inputs; first += k_block) {
     size_t inputs = w->inputs - first < k_block ? w->inputs - first : k_block;
@@ -73,9 +74,9 @@ CK_INLINE void panel_through_k(int is_bf16, const ck_half_weights *w, const floa
 }
 
 // R rows, weights widened in registers; the sums over k ≡ i (mod partial) are kept apart and added at the end.
-CK_INLINE void few_rows(int is_bf16, int R, int partial, const ck_half_weights *w, const float *x, size_t stride, size_t panel,
+CK_INLINE void few_rows(int is_bf16, int R, int partial, const ck_gemm_weights *w, const float *x, size_t stride, size_t panel,
                         float (*sums)[ck_panel]) {
-  const uint16_t *values = w->values + panel * w->inputs * ck_panel;
+  const uint16_t *values = (const uint16_t *)(const void *)w->codes + panel * w->inputs * ck_panel;
   __m256 c[ck_few_rows * partial_sums][2];
   CK_UNROLL for (int i = 0; i < R * partial; i++) c[i][0] = c[i][1] = _mm256_setzero_ps();
   size_t k = 0;
@@ -107,12 +108,14 @@ CK_INLINE void few_rows(int is_bf16, int R, int partial, const ck_half_weights *
   }
 }
 
-CK_INLINE void gemm_half(int is_bf16, const ck_half_weights *w, const float *x, size_t rows, size_t stride, const ck_gemm_output *y,
+CK_INLINE void gemm_half(int is_bf16, const ck_gemm_weights *w, const ck_gemm_activations *activations, const ck_gemm_output *y,
                          size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, workspace *s) {
+  const float *x = (const float *)(const void *)activations->codes;
+  size_t stride = activations->stride;
   for (size_t first = row_begin; first < row_end; first += row_chunk) {
     size_t count = row_end - first < row_chunk ? row_end - first : row_chunk;
     for (size_t panel = panel_begin; panel < panel_end; panel++) {
-      switch (rows) {
+      switch (activations->rows) {
         case 1: few_rows(is_bf16, 1, 4, w, x, stride, panel, s->sums); break;
         case 2: few_rows(is_bf16, 2, 2, w, x, stride, panel, s->sums); break;
         case 3: few_rows(is_bf16, 3, 2, w, x, stride, panel, s->sums); break;
@@ -125,12 +128,12 @@ CK_INLINE void gemm_half(int is_bf16, const ck_half_weights *w, const float *x, 
 }
 
 #define GEMM_HALF(name, is_bf16)                                                                                                      \
-  void name(const ck_half_weights *w, const float *x, size_t rows, size_t stride, const ck_gemm_output *y, size_t row_begin,         \
-            size_t row_end, size_t panel_begin, size_t panel_end, void *space) {                                                     \
-    gemm_half(is_bf16, w, x, rows, stride, y, row_begin, row_end, panel_begin, panel_end, (workspace *)space);                       \
+  void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,       \
+            size_t panel_begin, size_t panel_end, void *space) {                                                                     \
+    gemm_half(is_bf16, w, x, y, row_begin, row_end, panel_begin, panel_end, (workspace *)space);                                     \
   }
-GEMM_HALF(ck_gemm_f32_f16__avx2, 0)
-GEMM_HALF(ck_gemm_f32_bf16__avx2, 1)
+GEMM_HALF(ck_gemm_half_f16__avx2, 0)
+GEMM_HALF(ck_gemm_half_bf16__avx2, 1)
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

@@ -9,9 +9,10 @@
 //               the result may not: |Σ code · (x − 128)| ≤ 16 · 8 · 128 = 16,384 a lane (2 bits, 64 of them: 16,384).
 //               With x − 128 for x, the zero point is zero − 128.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "epilogue.h"
+#include "kernels.h"
 
-#include "gemm_common.h"
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 enum { most_rows = ck_row_block, fold_units = ck_fold / 4, unit_bytes = ck_panel * 4, k_block_folds = 32, single_pass_ahead = 0 };
 
@@ -259,13 +260,14 @@ CK_INLINE void gemm_rows(int bits, const ck_gemm_weights *w, const ck_gemm_activ
 }
 
 #define GEMM_ROWS(name, bits)                                                                                          \
-  void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t panel_begin,      \
-            size_t panel_end, void *space) {                                                                           \
+  void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin,         \
+            size_t row_end, size_t panel_begin, size_t panel_end, void *space) {                                       \
+    (void)row_begin, (void)row_end; /* all of them */                                                                  \
     gemm_rows(bits, w, x, y, panel_begin, panel_end, (workspace *)space);                                              \
   }
 GEMM_ROWS(ck_gemm_rows_u8_s8__avx2, 8)
 GEMM_ROWS(ck_gemm_rows_u8_s4__avx2, 4)
 GEMM_ROWS(ck_gemm_rows_u8_s2__avx2, 2)
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

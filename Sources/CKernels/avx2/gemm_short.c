@@ -5,12 +5,13 @@
 // most 2 · 128 · 127 = 32,512 < 32,767. That is one instruction more for 32 products than gemm_blocks.c has (sign, multiply-add, widen, add),
 // and codes are read as they are packed. The sum 128 · Σ w is where the accumulators begin.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "epilogue.h"
+#include "kernels.h"
 
-#include "gemm_common.h"
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 enum {
-  most_inputs = ck_gemm_short_inputs,
+  most_inputs = ck_gemm_short_inputs_avx2,
   fold_units = ck_fold / 4,
   unit_bytes = ck_panel * 4,
   block_unit_bytes = ck_row_block * 4,
@@ -82,7 +83,7 @@ static void short_panel(const ck_gemm_weights *w, size_t panel, size_t rows, wor
   }
 }
 
-// For w->inputs ≤ ck_gemm_short_inputs and more than ck_few_rows rows.
+// For w->inputs ≤ ck_gemm_short_inputs_avx2 and more than ck_few_rows rows.
 void ck_gemm_short_u8_s8__avx2(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
                                size_t panel_begin, size_t panel_end, void *space) {
   workspace *s = (workspace *)space;
@@ -99,5 +100,5 @@ void ck_gemm_short_u8_s8__avx2(const ck_gemm_weights *w, const ck_gemm_activatio
   }
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

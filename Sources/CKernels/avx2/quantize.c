@@ -10,8 +10,9 @@
 #include "scalar.h"
 
 // The product and the addition of the rounding constant are two roundings: they must not fuse.
-#pragma STDC FP_CONTRACT OFF
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+CK_NO_CONTRACTION
+
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 static inline __m256i round_even(__m256 x) {
   return _mm256_cvtps_epi32(_mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -88,11 +89,11 @@ static inline rule rule_of(float inverse_scale, int32_t zero_point, int32_t lowe
 }
 
 // Eight codes in lanes of 32 bits. Clamped before rounding: the bounds are exact integers (|lowest − zero_point| < 2²⁴).
-static inline __m256i codes_of(const float *x, const rule *rule) {
-  __m256 product = _mm256_mul_ps(_mm256_loadu_ps(x), rule->inverse_scale);
-  __m256 number = _mm256_blendv_ps(product, rule->nan_code, _mm256_cmp_ps(product, product, _CMP_UNORD_Q));
-  __m256 clamped = _mm256_min_ps(_mm256_max_ps(number, rule->low), rule->high);
-  return _mm256_add_epi32(round_even(clamped), rule->zero_point);
+static inline __m256i codes_of(const float *x, const rule *by) {
+  __m256 product = _mm256_mul_ps(_mm256_loadu_ps(x), by->inverse_scale);
+  __m256 number = _mm256_blendv_ps(product, by->nan_code, _mm256_cmp_ps(product, product, _CMP_UNORD_Q));
+  __m256 clamped = _mm256_min_ps(_mm256_max_ps(number, by->low), by->high);
+  return _mm256_add_epi32(round_even(clamped), by->zero_point);
 }
 
 // Both packs work within halves of 128 bits: they leave groups of four codes in the order 0 2 4 6 1 3 5 7.
@@ -100,15 +101,15 @@ static inline __m256i in_order(__m256i packed) {
   return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
-static inline void s8_block(const float *x, const rule *rule, int8_t *codes) {
-  __m256i first = _mm256_packs_epi32(codes_of(x, rule), codes_of(x + 8, rule));
-  __m256i second = _mm256_packs_epi32(codes_of(x + 16, rule), codes_of(x + 24, rule));
+static inline void s8_block(const float *x, const rule *by, int8_t *codes) {
+  __m256i first = _mm256_packs_epi32(codes_of(x, by), codes_of(x + 8, by));
+  __m256i second = _mm256_packs_epi32(codes_of(x + 16, by), codes_of(x + 24, by));
   _mm256_storeu_si256((__m256i *)codes, in_order(_mm256_packs_epi16(first, second)));
 }
 
-static inline void u8_block(const float *x, const rule *rule, uint8_t *codes) {
-  __m256i first = _mm256_packs_epi32(codes_of(x, rule), codes_of(x + 8, rule));
-  __m256i second = _mm256_packs_epi32(codes_of(x + 16, rule), codes_of(x + 24, rule));
+static inline void u8_block(const float *x, const rule *by, uint8_t *codes) {
+  __m256i first = _mm256_packs_epi32(codes_of(x, by), codes_of(x + 8, by));
+  __m256i second = _mm256_packs_epi32(codes_of(x + 16, by), codes_of(x + 24, by));
   _mm256_storeu_si256((__m256i *)codes, in_order(_mm256_packus_epi16(first, second)));
 }
 
@@ -116,52 +117,52 @@ static inline void u8_block(const float *x, const rule *rule, uint8_t *codes) {
 // even and leaves the integer in the low bits, so the rounding and conversion instructions, which share one port on Zen, are
 // not needed. VMAXPS gives its second operand, code 0, for a NaN. Above 2²² the difference of the bits stays positive (at most
 // 0x7F800000 − 0x4B400000) and the saturating packs clamp it.
-static inline __m256i activation_codes_of(const float *x, const rule *rule) {
-  __m256 product = _mm256_mul_ps(_mm256_loadu_ps(x), rule->inverse_scale);
-  __m256 shifted = _mm256_add_ps(_mm256_max_ps(product, rule->low), _mm256_set1_ps(0x1.8p23f));
-  __m256i offset = _mm256_sub_epi32(_mm256_set1_epi32(0x4B400000), rule->zero_point);
+static inline __m256i activation_codes_of(const float *x, const rule *by) {
+  __m256 product = _mm256_mul_ps(_mm256_loadu_ps(x), by->inverse_scale);
+  __m256 shifted = _mm256_add_ps(_mm256_max_ps(product, by->low), _mm256_set1_ps(0x1.8p23f));
+  __m256i offset = _mm256_sub_epi32(_mm256_set1_epi32(0x4B400000), by->zero_point);
   return _mm256_sub_epi32(_mm256_castps_si256(shifted), offset);
 }
 
-static inline void activation_block(const float *x, const rule *rule, uint8_t *codes) {
-  __m256i first = _mm256_packs_epi32(activation_codes_of(x, rule), activation_codes_of(x + 8, rule));
-  __m256i second = _mm256_packs_epi32(activation_codes_of(x + 16, rule), activation_codes_of(x + 24, rule));
-  __m256i packed = _mm256_min_epu8(_mm256_packus_epi16(first, second), rule->highest);
+static inline void activation_block(const float *x, const rule *by, uint8_t *codes) {
+  __m256i first = _mm256_packs_epi32(activation_codes_of(x, by), activation_codes_of(x + 8, by));
+  __m256i second = _mm256_packs_epi32(activation_codes_of(x + 16, by), activation_codes_of(x + 24, by));
+  __m256i packed = _mm256_min_epu8(_mm256_packus_epi16(first, second), by->highest);
   _mm256_storeu_si256((__m256i *)codes, in_order(packed));
 }
 
 // codes[0..<count] in blocks of 32. The last block overlaps the one before it; fewer than 32 go through a copy, so that
 // nothing outside the buffers is touched.
-#define IN_BLOCKS(block, x, count, rule, codes)                       \
+#define IN_BLOCKS(block, x, count, by, codes)                         \
   do {                                                                \
     size_t i = 0;                                                     \
-    for (; count - i >= 32; i += 32) block(x + i, rule, codes + i);   \
+    for (; count - i >= 32; i += 32) block(x + i, by, codes + i);     \
     if (i < count && count >= 32) {                                   \
-      block(x + count - 32, rule, codes + count - 32);                \
+      block(x + count - 32, by, codes + count - 32);                  \
     } else if (i < count) {                                           \
       float few[32] = {0};                                            \
       uint8_t few_codes[32];                                          \
       memcpy(few, x, count * sizeof few[0]);                          \
-      block(few, rule, (void *)few_codes);                            \
+      block(few, by, (void *)few_codes);                              \
       memcpy(codes, few_codes, count);                                \
     }                                                                 \
   } while (0)
 
 void ck_quantize_s8_f32__avx2(const float *x, size_t count, float inverse_scale, int32_t zero_point, int32_t lowest, int32_t highest,
                               int8_t *codes) {
-  const rule rule = rule_of(inverse_scale, zero_point, lowest, highest);
-  IN_BLOCKS(s8_block, x, count, &rule, codes);
+  const rule by = rule_of(inverse_scale, zero_point, lowest, highest);
+  IN_BLOCKS(s8_block, x, count, &by, codes);
 }
 
 static inline bool rounds_to_nearest(void) { return (_mm_getcsr() & _MM_ROUND_MASK) == _MM_ROUND_NEAREST; }
 
 void ck_quantize_u8_f32__avx2(const float *x, size_t count, float inverse_scale, int32_t zero_point, int32_t lowest, int32_t highest,
                               uint8_t *codes) {
-  const rule rule = rule_of(inverse_scale, zero_point, lowest, highest);
+  const rule by = rule_of(inverse_scale, zero_point, lowest, highest);
   if (rounds_to_nearest() && lowest == 0 && zero_point >= 0 && zero_point <= 255) {
-    IN_BLOCKS(activation_block, x, count, &rule, codes);
+    IN_BLOCKS(activation_block, x, count, &by, codes);
   } else {
-    IN_BLOCKS(u8_block, x, count, &rule, codes);
+    IN_BLOCKS(u8_block, x, count, &by, codes);
   }
 }
 
@@ -184,10 +185,10 @@ void ck_quantize_rows_u8_f32__avx2(const float *x, size_t rows, size_t columns, 
       inverse_scales[r] = map.inverse_scale;
     }
     for (size_t r = first; r < first + count; r++) {
-      const rule rule = rule_of(inverse_scales[r - first], zero_point[r], 0, highest);
+      const rule by = rule_of(inverse_scales[r - first], zero_point[r], 0, highest);
       uint8_t *row_codes = codes + r * code_stride;
-      if (to_nearest) IN_BLOCKS(activation_block, x + r * stride, columns, &rule, row_codes);
-      else IN_BLOCKS(u8_block, x + r * stride, columns, &rule, row_codes);
+      if (to_nearest) IN_BLOCKS(activation_block, x + r * stride, columns, &by, row_codes);
+      else IN_BLOCKS(u8_block, x + r * stride, columns, &by, row_codes);
       if (code_stride > columns) memset(row_codes + columns, 0, code_stride - columns);
     }
   }
@@ -203,5 +204,5 @@ void ck_dequantize_f32_s8__avx2(const int8_t *codes, size_t count, float scale, 
   for (; i < count; i++) x[i] = scale * (float)(codes[i] - zero_point);
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

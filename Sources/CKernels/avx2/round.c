@@ -7,7 +7,7 @@
 #include "dispatch.h"
 #include "scalar.h"
 
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 // A large destination is written past the caches: an ordinary store would first read the line it overwrites, and evict what
 // the caller still needs. Below this many bytes the destination may well be read back from the cache.
@@ -116,5 +116,5 @@ ROUND_KERNEL(round_tf32_even_f32, float, float, tf32_even_block, ck_tf32_even)
 ROUND_KERNEL(round_tf32_away_f32, float, float, tf32_away_block, ck_tf32_away)
 ROUND_KERNEL(round_tf32_zero_f32, float, float, tf32_zero_block, ck_tf32_zero)
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

@@ -4,9 +4,10 @@
 //                loads: 9 for 8 multiply-adds, 2 a cycle. The slice of the panel has to lie in L1 (128 × 64 floats are 32 KB).
 //   R ≥ 4        4 outputs × 24 rows of X are 12 sums; 3 loads and 4 broadcasts serve 12 multiply-adds: the limit is their number.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-
+#include "kernels.h"
 #include "sparse_panel.h"
+
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 enum { widest = 8 };
 
@@ -129,8 +130,10 @@ static int first_slice_lists_all(const ck_sparse_structure *t) {
   return listed * t->block_rows >= t->outputs;
 }
 
+size_t ck_sparse_f32_tile__avx2(size_t block_rows) { return block_rows == 1 ? 64 : 24; }
+
 size_t ck_sparse_f32_workspace_bytes__avx2(const ck_sparse_structure *w) {
-  size_t tile = ck_sparse_tile(w->block_rows, 0), padded = ck_round_up(w->outputs, w->block_rows);
+  size_t tile = ck_sparse_f32_tile__avx2(w->block_rows), padded = ck_round_up(w->outputs, w->block_rows);
   // Blocks may stick out beyond K: their weights there are zero, and so is the panel.
   return (ck_round_up(w->inputs, w->block_columns) + padded) * tile * sizeof(float);
 }
@@ -152,10 +155,10 @@ static void multiply_tile(const ck_sparse_f32 *w, const ck_sparse_output *y, siz
   ck_finish_tile(y, t->outputs, first, count, sums, stride, tile);
 }
 
-void ck_spmm_f32_f32_block__avx2(const ck_sparse_f32 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin,
+void ck_sparse_f32__avx2(const ck_sparse_f32 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin,
                                  size_t row_end, void *workspace) {
   const ck_sparse_structure *t = &w->structure;
-  size_t widest_tile = ck_sparse_tile(t->block_rows, 0), padded_inputs = ck_round_up(t->inputs, t->block_columns);
+  size_t widest_tile = ck_sparse_f32_tile__avx2(t->block_rows), padded_inputs = ck_round_up(t->inputs, t->block_columns);
   float *packed = workspace, *own_sums = packed + padded_inputs * widest_tile;
   for (size_t first = row_begin; first < row_end; first += widest_tile) {
     size_t count = row_end - first < widest_tile ? row_end - first : widest_tile, tile = ck_round_up(count, 8);
@@ -174,5 +177,5 @@ void ck_spmm_f32_f32_block__avx2(const ck_sparse_f32 *w, size_t parts, const ck_
   }
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

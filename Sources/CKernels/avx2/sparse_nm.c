@@ -8,13 +8,13 @@
 //
 // One row is bound by bytes: 2.25 a weight of the dense matrix in float32 and 0.75 in int8.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-
 #include <immintrin.h>
 #include <string.h>
 
-#include "gemm_common.h"
-#include "sparse_nm.h"
+#include "epilogue.h"
+#include "kernels.h"
+
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 // Sums wait in the outputs' own memory until all of K has passed: the first `count` of 8, as float or as int32.
 CK_INLINE void store_sums(float *to, size_t count, __m256 v) {
@@ -153,7 +153,7 @@ CK_INLINE void few_rows_f32(int R, int group, const ck_nm_f32 *w, const ck_spars
   for (; panel < panel_end; panel++) tile_f32(R, 1, group, w, x, y, k, m, panel);
 }
 
-void ck_spmm_f32_f32_nm__avx2(const ck_nm_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
+void ck_nm_f32__avx2(const ck_nm_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
                               size_t panel_begin, size_t panel_end) {
   size_t steps = ck_nm_round_up(w->inputs, ck_nm_f32_step) / ck_nm_f32_step, rows = row_end - row_begin;
   if (rows <= 2) {
@@ -234,7 +234,7 @@ static void panel_s8(const ck_nm_s8 *w, const ck_nm_activations *x, const ck_spa
 #undef CASE
 }
 
-void ck_spmm_f32_u8_s8nm__avx2(const ck_nm_s8 *w, const ck_nm_activations *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
+void ck_nm_s8__avx2(const ck_nm_s8 *w, const ck_nm_activations *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
                                size_t panel_begin, size_t panel_end) {
   size_t groups = ck_nm_round_up(w->inputs, ck_nm_group) / ck_nm_group, panel = panel_begin;
   if (row_end - row_begin == 1) {
@@ -256,5 +256,5 @@ void ck_spmm_f32_u8_s8nm__avx2(const ck_nm_s8 *w, const ck_nm_activations *x, co
   }
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

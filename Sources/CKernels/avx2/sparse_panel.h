@@ -1,13 +1,11 @@
-// What the AVX2 sparse kernels share: packing rows of X into a panel [K][tile], and writing a tile of outputs [N][tile]. Included
-// between the target pragmas of a kernel file.
+// What the AVX2 sparse kernels share: packing rows of X into a panel [K][tile], and writing a tile of outputs [N][tile].
 #ifndef CK_AVX2_SPARSE_PANEL_H
 #define CK_AVX2_SPARSE_PANEL_H
 
-#include <immintrin.h>
-#include <string.h>
+#include "../sparse/layout.h"
+#include "simd.h"
 
-#include "gemm_common.h"
-#include "sparse.h"
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 // Transposes 8×8 floats.
 CK_INLINE void ck_transpose8_ps(__m256 v[8]) {
@@ -128,5 +126,7 @@ static inline void ck_finish_tile(const ck_sparse_output *y, size_t outputs, siz
   for (; n < outputs; n++)
     for (size_t m = 0; m < count; m++) y->data[(first + m) * y->stride + n] = sums[n * stride + m];
 }
+
+CK_TARGET_END
 
 #endif

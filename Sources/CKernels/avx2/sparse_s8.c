@@ -3,12 +3,14 @@
 // of four weights: multiply pairs, widen, add. Quads never saturate (sparse.h). Two outputs share the eight shuffles: 32 vector operations for 256
 // products, 16 of them multiplications, so 8 cycles on two multipliers and four ports: twice the float32 peak.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-
 #include "scalar.h"
+#include "dispatch.h"
+#include "kernels.h"
 #include "sparse_panel.h"
 
-enum { tile = ck_sparse_s8_tile, vectors = tile / 8 };
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
+
+enum { tile = ck_sparse_s8_tile_avx2, vectors = tile / 8 };
 
 // ---- Quantizing the panel
 
@@ -218,7 +220,7 @@ static void multiply_tile(const ck_sparse_s8 *w, const ck_sparse_output *y, size
   ck_finish_tile(y, t->outputs, first, count, to.sums, to.stride, 8 * width);
 }
 
-void ck_spmm_f32_u8_s8block__avx2(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin,
+void ck_sparse_s8__avx2(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin,
                                   size_t row_end, void *workspace) {
   const ck_sparse_structure *t = &w->structure;
   size_t padded = ck_round_up(t->inputs, ck_round_up(t->block_columns, 4)), written = ck_round_up(t->inputs, 4);
@@ -244,5 +246,5 @@ void ck_spmm_f32_u8_s8block__avx2(const ck_sparse_s8 *w, size_t parts, const ck_
   }
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

@@ -1,8 +1,9 @@
 // float32 sparse weights times one row of X: bound by the bytes of values and columns and, for 1×1, by the loads of scattered x.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-
+#include "kernels.h"
 #include "sparse_panel.h"
+
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 CK_INLINE float add_lanes(__m256 v) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -125,7 +126,7 @@ CK_INLINE void product(int R, int C, const ck_sparse_f32 *w, const float *x, con
     for (size_t n = 0; n < t->outputs; n++) y->data[n] = y->data[n] < 0 ? 0.0f : y->data[n];
 }
 
-void ck_spmv_f32_f32_block__avx2(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y) {
+void ck_sparse_vector_f32__avx2(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y) {
   switch (w->structure.block_rows * 100 + w->structure.block_columns) {
     case 101: product(1, 1, w, x, y); break;
     case 104: product(1, 4, w, x, y); break;
@@ -136,5 +137,5 @@ void ck_spmv_f32_f32_block__avx2(const ck_sparse_f32 *w, const float *x, const c
   }
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

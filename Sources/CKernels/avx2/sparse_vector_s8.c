@@ -6,10 +6,11 @@
 //   1×4          a quad is one load of 32 bits; eight of them meet 32 weights
 //   taller ones  four codes, gathered or neighbours, are broadcast and meet the quads of R outputs. Quads never saturate (sparse.h)
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "../gemm/layout.h"
+#include "kernels.h"
+#include "simd.h"
 
-#include "gemm_common.h"
-#include "sparse.h"
+CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 enum { sets = 4 };  // sums side by side: one would wait for the latency of three instructions
 
@@ -145,7 +146,7 @@ CK_INLINE void product(int R, int C, const ck_sparse_s8 *w, const uint8_t *codes
     for (size_t n = 0; n < t->outputs; n++) y->data[n] = y->data[n] < 0 ? 0.0f : y->data[n];
 }
 
-void ck_spmv_f32_u8_s8block__avx2(const ck_sparse_s8 *w, const uint8_t *codes, float scale, int32_t zero_point, const ck_sparse_output *y,
+void ck_sparse_vector_s8__avx2(const ck_sparse_s8 *w, const uint8_t *codes, float scale, int32_t zero_point, const ck_sparse_output *y,
                                   void *workspace) {
   switch (w->structure.block_rows * 100 + w->structure.block_columns) {
     case 101: product(1, 1, w, codes, scale, zero_point, y, workspace); break;
@@ -157,5 +158,5 @@ void ck_spmv_f32_u8_s8block__avx2(const ck_sparse_s8 *w, const uint8_t *codes, f
   }
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
 #endif

@@ -8,13 +8,13 @@
 // Weights of 4 and 2 bits gain nothing: folded in int16 they take 17 instructions of 256 bits, 4 a cycle, for 16 products of 256 bits,
 // 2 a cycle, and the multipliers of groups would cost extra. Groups of 8-bit weights stay with AVX2 as well.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
+#include "../avx2/epilogue.h"
+#include "../gemm/activations.h"
+#include "dispatch.h"
 
-#include "../avx2/gemm_common.h"
+CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
 enum { unit_bytes = ck_panel * 4, block_unit_bytes = ck_row_block * 4, row_sums = 4 };
-
-ck_fn_gemm_u8_s8 ck_gemm_u8_s8__avx2;
 
 CK_INLINE __m512i broadcast4(const void *p) {
   int32_t v;
@@ -92,25 +92,31 @@ static void gemm_rows(const ck_gemm_weights *w, const ck_gemm_activations *x, co
   }
 }
 
-void ck_gemm_u8_s8__avx512(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
-                           size_t panel_begin, size_t panel_end, void *workspace) {
-  if (w->group != 0)
-    ck_gemm_u8_s8__avx2(w, x, y, row_begin, row_end, panel_begin, panel_end, workspace);
-  else if (x->rows <= ck_few_rows)
-    gemm_rows(w, x, y, panel_begin, panel_end);
-  else
-    gemm_blocks(w, x, y, row_begin, row_end, panel_begin, panel_end);
+static void gemm_u8_s8(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
+                       size_t panel_begin, size_t panel_end, void *workspace) {
+  if (w->group != 0) ck_gemm_u8_s8__avx2.kernel(w, x, y, row_begin, row_end, panel_begin, panel_end, workspace);
+  else if (x->rows <= ck_few_rows) gemm_rows(w, x, y, panel_begin, panel_end);
+  else gemm_blocks(w, x, y, row_begin, row_end, panel_begin, panel_end);
 }
 
 // Activations of 7 bits are activations of 8 bits here, but groups have a faster kernel.
-ck_fn_gemm_u7_s8 ck_gemm_u7_s8__avx2;
-void ck_gemm_u7_s8__avx512(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
-                           size_t panel_begin, size_t panel_end, void *workspace) {
-  if (w->group != 0)
-    ck_gemm_u7_s8__avx2(w, x, y, row_begin, row_end, panel_begin, panel_end, workspace);
-  else
-    ck_gemm_u8_s8__avx512(w, x, y, row_begin, row_end, panel_begin, panel_end, workspace);
+static void gemm_u7_s8(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
+                       size_t panel_begin, size_t panel_end, void *workspace) {
+  if (w->group != 0) ck_gemm_u7_s8__avx2.kernel(w, x, y, row_begin, row_end, panel_begin, panel_end, workspace);
+  else gemm_u8_s8(w, x, y, row_begin, row_end, panel_begin, panel_end, workspace);
 }
 
-#pragma clang attribute pop
+CK_TARGET_END
+
+static void pack_codes(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  ck_gemm_u8_s8__avx2.pack_activations(x, row_begin, row_end, to, workspace);
+}
+static size_t workspace_bytes(const ck_gemm_shape *shape, size_t rows) { return ck_gemm_u8_s8__avx2.workspace_bytes(shape, rows); }
+
+#define CODES(needs, kernel)                                                                                                             \
+  CK_GEMM_CONFIG(CK_PANEL16, 8, ck_panel, ck_row_block, ck_fold, ck_few_rows, ck_row_chunk, needs, kernel, ck_panel16_sizes_s8,          \
+                 ck_panel16_pack_s8, ck_panel16_unpack_s8, ck_panel16_activation_bytes, pack_codes, workspace_bytes)
+const ck_gemm_config ck_gemm_u8_s8__avx512vnni = CODES(ck_gemm_needs_unsafe_pairs, gemm_u8_s8);
+const ck_gemm_config ck_gemm_u7_s8__avx512vnni = CODES(0, gemm_u7_s8);
+
 #endif

@@ -7,7 +7,7 @@
 #include "gemm.h"
 #include "scalar.h"
 
-#pragma clang fp contract(off)
+CK_NO_CONTRACTION
 
 typedef struct code_range {
   float lowest, highest;

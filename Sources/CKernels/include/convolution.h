@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // Windows over an image: window (oy, ox) begins at pixel (oy · stride − padding, ox · stride − padding); what lies outside counts as 0.
 // output_height = (height + 2 · padding − window_height) / stride + 1, likewise the width; all sizes ≥ 1, padding < window.
 typedef struct ck_windows {

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "compiler.h"
+
 // y[i] = max(y[i], 0); a NaN stays.
 void ck_relu_f32(float *_Nonnull y, size_t count);
 // y[m, n] += bias[n]; y is row-major without gaps.

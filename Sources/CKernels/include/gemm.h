@@ -147,7 +147,7 @@ typedef void ck_fn_gemm(const ck_gemm_weights *_Nonnull w, const ck_gemm_activat
                         size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
 typedef ck_gemm_sizes ck_fn_gemm_sizes(const ck_gemm_shape *_Nonnull shape);
 // Packs row-major codes[N, K], int8 or the bit patterns of 16-bit floats (|multiplier| ≤ 127, codes within their range), and multipliers[N, groups]
-// (null when group is 0) for panels panel_begin ..< panel_end, and fills the sums.
+// (null when group is 0) for panels panel_begin ..< panel_end, whose codes are zeros before, and fills the sums.
 typedef void ck_fn_gemm_pack(const ck_gemm_shape *_Nonnull shape, const void *_Nonnull codes, const int8_t *_Nullable multipliers,
                              size_t panel_begin, size_t panel_end, const ck_gemm_arrays *_Nonnull packed);
 // The inverse: codes (or patterns) of output `n`, K of them, and its multipliers (one for each group).

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // Range of each row: minimum[r], maximum[r] over x[r, 0..<columns]. NaNs are skipped; a row without numbers gives +∞, −∞.
 // A result of zero is +0.
 typedef void ck_fn_row_range_f32(const float *_Nonnull x, size_t rows, size_t columns, size_t stride, float *_Nonnull minimum,

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // destination[i] = bits of source[i] in IEEE binary16.
 typedef void ck_fn_round_f16_f32(const float *_Nonnull source, uint16_t *_Nonnull destination, size_t count);
 // destination[i] = bits of source[i] in bfloat16 (the upper half of binary32).

@@ -1,7 +1,7 @@
 // The reference of the convolution: every window of every output.
 #include "convolution.h"
 
-#pragma clang fp contract(off)
+CK_NO_CONTRACTION
 
 static float sum_of_window(const float *image, const ck_windows *w, const float *weights, size_t oy, size_t ox, float sum) {
   for (size_t c = 0; c < w->channels; c++)

@@ -1,9 +1,10 @@
 // The reference of the sparse family: each stored weight once, for every row of X.
-#include "sparse.h"
+#include "../sparse/layout.h"
+#include "dispatch.h"
 
 #include "scalar.h"
 
-#pragma clang fp contract(off)
+CK_NO_CONTRACTION
 
 static float input_at(const ck_sparse_input *x, size_t m, size_t k) {
   return x->layout == ck_row_major ? x->data[m * x->stride + k] : x->data[k * x->stride + m];
@@ -31,7 +32,7 @@ static void multiply_row(const ck_sparse_f32 *w, const ck_sparse_input *x, const
   for (size_t n = 0; n < t->outputs; n++) *output_at(y, m, n) = relu(y, *output_at(y, m, n));
 }
 
-void ck_spmm_f32_f32_block__portable(const ck_sparse_f32 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y,
+static void sparse_f32(const ck_sparse_f32 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y,
                                      size_t row_begin, size_t row_end, void *workspace) {
   (void)workspace;
   ck_sparse_output to = *y;
@@ -41,7 +42,7 @@ void ck_spmm_f32_f32_block__portable(const ck_sparse_f32 *w, size_t parts, const
   }
 }
 
-void ck_spmv_f32_f32_block__portable(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y) {
+static void sparse_vector_f32(const ck_sparse_f32 *w, const float *x, const ck_sparse_output *y) {
   ck_sparse_input input = {x, 1, w->structure.inputs, ck_row_major, 0, 0};
   ck_sparse_output row = {y->data, w->structure.outputs, ck_row_major, y->bias, y->relu};
   multiply_row(w, &input, &row, 0);
@@ -95,7 +96,7 @@ static float integer_output(const ck_sparse_s8 *w, size_t n, const code_row *row
   return relu(y, (float)sum * (row->affine.scale * w->scales[n]) + (y->bias != NULL ? y->bias[n] : 0.0f));
 }
 
-void ck_spmm_f32_u8_s8block__portable(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y,
+static void sparse_s8(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y,
                                       size_t row_begin, size_t row_end, void *workspace) {
   (void)workspace;
   ck_sparse_output to = *y;
@@ -106,9 +107,36 @@ void ck_spmm_f32_u8_s8block__portable(const ck_sparse_s8 *w, size_t parts, const
     }
 }
 
-void ck_spmv_f32_u8_s8block__portable(const ck_sparse_s8 *w, const uint8_t *codes, float scale, int32_t zero_point, const ck_sparse_output *y,
+static void sparse_vector_s8(const ck_sparse_s8 *w, const uint8_t *codes, float scale, int32_t zero_point, const ck_sparse_output *y,
                                       void *workspace) {
   (void)workspace;
   code_row row = {codes, NULL, 0, {scale, 0, zero_point}};
   for (size_t n = 0; n < w->structure.outputs; n++) y->data[n] = integer_output(w, n, &row, y);
 }
+
+// ---- Configurations
+
+static size_t one_row(size_t block_rows) {
+  (void)block_rows;
+  return 1;
+}
+static size_t whole_slice(size_t inputs, size_t block_rows, size_t block_columns, size_t rows) {
+  (void)block_rows, (void)rows;
+  size_t whole = (inputs + block_columns - 1) / block_columns * block_columns;
+  return whole < ck_sparse_max_slice ? whole : ck_sparse_max_slice;
+}
+static size_t no_workspace(const ck_sparse_structure *w) {
+  (void)w;
+  return 0;
+}
+static size_t no_vector_workspace(size_t inputs) {
+  (void)inputs;
+  return 0;
+}
+
+const ck_sparse_f32_config ck_spmm_f32_f32_block__portable =
+    CK_SPARSE_F32_CONFIG(CK_SPARSE_STRIPS, one_row, whole_slice, ck_sparse_f32_sizes_strips, ck_sparse_f32_pack_strips, ck_sparse_f32_unpack_strips,
+                         sparse_f32, sparse_vector_f32, no_workspace);
+const ck_sparse_s8_config ck_spmm_f32_u8_s8block__portable =
+    CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, one_row, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads, sparse_s8,
+                        sparse_vector_s8, no_workspace, no_vector_workspace);

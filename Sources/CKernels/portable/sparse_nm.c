@@ -1,15 +1,16 @@
 // The reference of the N:M family: one stored weight after the other.
-#include "sparse_nm.h"
+#include "../sparse/nm_layout.h"
+#include "dispatch.h"
 
 #include "scalar.h"
 
-#pragma clang fp contract(off)
+CK_NO_CONTRACTION
 
 static void write_output(const ck_sparse_output *y, size_t m, size_t n, float value) {
   y->data[m * y->stride + n] = y->relu && value < 0.0f ? 0.0f : value;
 }
 
-void ck_spmm_f32_f32_nm__portable(const ck_nm_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
+static void nm_f32(const ck_nm_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
                                   size_t panel_begin, size_t panel_end) {
   size_t steps = ck_nm_round_up(w->inputs, ck_nm_f32_step) / ck_nm_f32_step;
   for (size_t n = panel_begin * ck_nm_panel; n < panel_end * ck_nm_panel && n < w->outputs; n++) {
@@ -27,7 +28,7 @@ void ck_spmm_f32_f32_nm__portable(const ck_nm_f32 *w, const ck_sparse_input *x, 
   }
 }
 
-void ck_spmm_f32_u8_s8nm__portable(const ck_nm_s8 *w, const ck_nm_activations *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
+static void nm_s8(const ck_nm_s8 *w, const ck_nm_activations *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
                                    size_t panel_begin, size_t panel_end) {
   size_t groups = ck_nm_round_up(w->inputs, ck_nm_group) / ck_nm_group;
   for (size_t n = panel_begin * ck_nm_panel; n < panel_end * ck_nm_panel && n < w->outputs; n++) {
@@ -45,3 +46,6 @@ void ck_spmm_f32_u8_s8nm__portable(const ck_nm_s8 *w, const ck_nm_activations *x
     }
   }
 }
+
+const ck_nm_f32_config ck_spmm_f32_f32_nm__portable = CK_NM_F32_PANEL8(nm_f32);
+const ck_nm_s8_config ck_spmm_f32_u8_s8nm__portable = CK_NM_S8_PANEL8(nm_s8);

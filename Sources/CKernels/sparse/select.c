@@ -50,7 +50,7 @@ static uint32_t kept_threshold(const float *norms, size_t count, size_t kept, ui
 void ck_sparse_keep_largest(const float *norms, size_t count, size_t kept, uint32_t *tally, uint8_t *keep) {
   memset(keep, 0, count);
   if (kept == 0) return;
-  size_t equal_kept;
+  size_t equal_kept = 0;
   uint32_t threshold = kept_threshold(norms, count, kept, tally, &equal_kept);
   for (size_t i = 0; i < count; i++) {
     uint32_t bits = ck_bits_of_f32(norms[i]) & 0x7FFFFFFFu;

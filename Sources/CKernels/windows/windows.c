@@ -84,7 +84,7 @@ typedef int32_t ints __attribute__((vector_size(16)));
 
 // Four channels of one window. A NaN wins over what is not one.
 static inline void max_of_four(const float *image, const ck_windows *w, span rows, span columns, size_t channel, float *y, int32_t *winners) {
-  floats best;
+  floats best = {0, 0, 0, 0};
   ints winner = {0, 0, 0, 0};
   const ints lanes = {0, 1, 2, 3};
   for (size_t r = 0; r < rows.count; r++)

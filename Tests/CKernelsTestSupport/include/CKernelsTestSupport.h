@@ -22,7 +22,7 @@ void ck_test_set_float_control(uint64_t control);
 // `control` with subnormals flushed on input and output and the rounding direction 0…3 in the machine's encoding (0 is nearest).
 uint64_t ck_test_hostile_control(uint64_t control, unsigned direction);
 
-// Whether the table of `isa` holds, for each operation, the function of the last row of kernels.inc whose set is not after `isa`.
+// Whether the table of `isa` holds, for each operation, the last row of kernels.inc whose features `isa` has.
 bool ck_test_table_is_filled(ck_isa isa);
 
 // Memory of at least `bytes`, whole pages that begin and end at pages that may not be touched; null if there is none.
