@@ -37,7 +37,7 @@ let package = Package(
     dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")],
     targets: [
         .systemLibrary(name: "CBLAS", path: "Sources/CBLAS"),
-        .target(name: "CKernels", exclude: ["kernels.inc"], cSettings: kernelSettings),
+        .target(name: "CKernels", exclude: ["dispatch/kernels.inc"], cSettings: kernelSettings),
         .target(
             name: "CompactNumerics", dependencies: ["CKernels", "CBLAS"], path: "Sources/Numerics",
             swiftSettings: optimizedSwiftSettings, linkerSettings: blasLibraries),

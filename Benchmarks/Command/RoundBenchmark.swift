@@ -59,7 +59,7 @@ private final class RoundingBuffers {
 
     /// Each call with the bytes that it reads and writes per element.
     func calls(_ parallelism: Parallelism) -> [(call: TimedCall, bytes: Int)] {
-        let kernels = ck_active_kernels().pointee
+        nonisolated(unsafe) let kernels = ck_active_kernels().pointee
         let count = source.count
         nonisolated(unsafe) let from = source.withUnsafeBufferPointer { $0.baseAddress! }
         nonisolated(unsafe) let floats = floats.withUnsafeBufferPointer { UnsafeMutablePointer(mutating: $0.baseAddress!) }

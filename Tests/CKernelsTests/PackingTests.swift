@@ -88,11 +88,12 @@ import Testing
     private static func quantizedGroups(
         _ dense: [Float], inputs k: Int, outputs n: Int, group: Int
     ) -> (keep: [UInt8], scales: [Float], values: [Int8], sums: [Int32]) {
-        let keep = GuardedBuffer<UInt8>(count: n * k), codes = GuardedBuffer<UInt8>(count: ck_nm_s8_code_count(k, n))
-        let values = GuardedBuffer<Int8>(count: ck_nm_s8_value_count(k, n))
+        let config = InstructionSet.available[0].kernels.spmm_f32_u8_s8nm.pointee, sizes = config.sizes(k, n)
+        let keep = GuardedBuffer<UInt8>(count: n * k), codes = GuardedBuffer<UInt8>(count: sizes.codes)
+        let values = GuardedBuffer<Int8>(count: sizes.values)
         let scales = GuardedBuffer<Float>(count: n), sums = GuardedBuffer<Int32>(count: n)
         ck_nm_keep_largest(dense, k, n, group / 2, group, keep.base)
-        ck_nm_s8_pack(dense, keep.base, k, n, group, codes.base, values.base, scales.base, sums.base)
+        config.pack(dense, keep.base, k, n, group, codes.base, values.base, scales.base, sums.base)
         return (keep.values, scales.values, values.values, sums.values)
     }
 

@@ -2,12 +2,40 @@ import CKernels
 import Foundation
 import Testing
 
+/// A matrix packed as one instruction set wants it.
+private final class PackedSlots {
+    private let inputs: Int, outputs: Int, group: Int
+    private let codes: GuardedBuffer<UInt32>, values: GuardedBuffer<Float>
+    private let byteCodes: GuardedBuffer<UInt8>, bytes: GuardedBuffer<Int8>, scales: GuardedBuffer<Float>, sums: GuardedBuffer<Int32>
+
+    init(_ set: InstructionSet, _ dense: [Float], _ keep: [UInt8], inputs: Int, outputs: Int, group: Int, guardPage: GuardPage) {
+        (self.inputs, self.outputs, self.group) = (inputs, outputs, group)
+        let floatConfig = set.kernels.spmm_f32_f32_nm.pointee, codeConfig = set.kernels.spmm_f32_u8_s8nm.pointee
+        let floatSizes = floatConfig.sizes(inputs, outputs), codeSizes = codeConfig.sizes(inputs, outputs)
+        (codes, values) = (GuardedBuffer(count: floatSizes.codes, guardPage: guardPage), GuardedBuffer(count: floatSizes.values, guardPage: guardPage))
+        (byteCodes, bytes) = (GuardedBuffer(count: codeSizes.codes, guardPage: guardPage), GuardedBuffer(count: codeSizes.values, guardPage: guardPage))
+        (scales, sums) = (GuardedBuffer(count: outputs, guardPage: guardPage), GuardedBuffer(count: outputs, guardPage: guardPage))
+        floatConfig.pack(dense, keep, inputs, outputs, group, codes.base, values.base)
+        codeConfig.pack(dense, keep, inputs, outputs, group, byteCodes.base, bytes.base, scales.base, sums.base)
+        let intact = [
+            codes.guardsAreIntact, values.guardsAreIntact, byteCodes.guardsAreIntact, bytes.guardsAreIntact, scales.guardsAreIntact,
+            sums.guardsAreIntact,
+        ]
+        #expect(!intact.contains(false))
+    }
+
+    var outputScales: [Float] { scales.values }
+    var float32: ck_nm_f32 { ck_nm_f32(inputs: inputs, outputs: outputs, group: group, codes: codes.base, values: values.base) }
+    var int8: ck_nm_s8 {
+        ck_nm_s8(inputs: inputs, outputs: outputs, group: group, codes: byteCodes.base, values: bytes.base, scales: scales.base, sums: sums.base)
+    }
+}
+
 /// Random weights of 2:4 or 4:8 sparsity, dense and packed for both kinds of kernels; some groups keep fewer than they may.
 private final class NMWeights {
     let inputs: Int, outputs: Int, group: Int
     let dense: [Float], keep: [UInt8]
-    let codes: GuardedBuffer<UInt32>, values: GuardedBuffer<Float>
-    let byteCodes: GuardedBuffer<UInt8>, bytes: GuardedBuffer<Int8>, scales: GuardedBuffer<Float>, sums: GuardedBuffer<Int32>
+    private var packed: [UInt32: PackedSlots] = [:]
 
     init(inputs: Int, outputs: Int, group: Int, generator: inout SplitMix64, weight: (inout SplitMix64) -> Float) {
         (self.inputs, self.outputs, self.group) = (inputs, outputs, group)
@@ -22,36 +50,26 @@ private final class NMWeights {
             }
         }
         (self.dense, self.keep) = (dense, keep)
-        // Before or behind a page that nobody may touch, in turn.
-        let guardPage: GuardPage = (inputs + outputs) % 2 == 0 ? .before : .behind
-        codes = GuardedBuffer(count: ck_nm_f32_code_count(inputs, outputs), guardPage: guardPage)
-        values = GuardedBuffer(count: ck_nm_f32_value_count(inputs, outputs), guardPage: guardPage)
-        byteCodes = GuardedBuffer(count: ck_nm_s8_code_count(inputs, outputs), guardPage: guardPage)
-        bytes = GuardedBuffer(count: ck_nm_s8_value_count(inputs, outputs), guardPage: guardPage)
-        (scales, sums) = (GuardedBuffer(count: outputs, guardPage: guardPage), GuardedBuffer(count: outputs, guardPage: guardPage))
-        ck_nm_f32_pack(dense, keep, inputs, outputs, group, codes.base, values.base)
-        ck_nm_s8_pack(dense, keep, inputs, outputs, group, byteCodes.base, bytes.base, scales.base, sums.base)
-        let intact = [
-            codes.guardsAreIntact, values.guardsAreIntact, byteCodes.guardsAreIntact, bytes.guardsAreIntact, scales.guardsAreIntact,
-            sums.guardsAreIntact,
-        ]
-        #expect(!intact.contains(false))
     }
 
-    var float32: ck_nm_f32 { ck_nm_f32(inputs: inputs, outputs: outputs, group: group, codes: codes.base, values: values.base) }
-    var int8: ck_nm_s8 {
-        ck_nm_s8(inputs: inputs, outputs: outputs, group: group, codes: byteCodes.base, values: bytes.base, scales: scales.base, sums: sums.base)
+    func packed(for set: InstructionSet) -> PackedSlots {
+        if let slots = packed[set.rawValue] { return slots }
+        // Before or behind a page that nobody may touch, in turn.
+        let slots = PackedSlots(
+            set, dense, keep, inputs: inputs, outputs: outputs, group: group, guardPage: (inputs + outputs) % 2 == 0 ? .before : .behind)
+        packed[set.rawValue] = slots
+        return slots
     }
 
     /// Y[M, N] in one call or, `split`, in several ranges of rows and panels.
     func product(
-        _ set: InstructionSet, rows: Int, bias: [Float]?, relu: Bool, split: Bool,
+        _ set: InstructionSet, rows: Int, bias: [Float]?, relu: Bool, split: Bool, panelOutputs: Int,
         call: (inout ck_sparse_output, Range<Int>, Range<Int>) -> Void
     ) -> [Float] {
         let stride = outputs + 3, y = GuardedBuffer<Float>(count: (rows - 1) * stride + outputs), biases = GuardedBuffer(bias ?? [])
         var output = ck_sparse_output(
             data: y.base, stride: stride, layout: ck_row_major, bias: bias == nil ? nil : UnsafePointer(biases.base), relu: relu ? 1 : 0)
-        let panels = (outputs + 7) / 8, before = y.values.map(\.bitPattern)
+        let panels = (outputs + panelOutputs - 1) / panelOutputs, before = y.values.map(\.bitPattern)
         for (first, last) in split ? [(0, rows / 3), (rows / 3, rows)] : [(0, rows)] where first < last {
             for (begin, end) in split ? [(0, panels / 2), (panels / 2, panels)] : [(0, panels)] where begin < end {
                 call(&output, first..<last, begin..<end)
@@ -66,9 +84,10 @@ private final class NMWeights {
     func floats(_ set: InstructionSet, _ x: [Float], rows: Int, bias: [Float]? = nil, relu: Bool = false, split: Bool = false) -> [Float] {
         let source = GuardedBuffer(x, guardPage: .behind)
         var input = ck_sparse_input(data: source.base, rows: rows, stride: inputs, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0),
-            weights = float32
-        return product(set, rows: rows, bias: bias, relu: relu, split: split) { output, m, n in
-            set.kernels.spmm_f32_f32_nm(&weights, &input, &output, m.lowerBound, m.upperBound, n.lowerBound, n.upperBound)
+            weights = packed(for: set).float32
+        let config = set.kernels.spmm_f32_f32_nm.pointee
+        return product(set, rows: rows, bias: bias, relu: relu, split: split, panelOutputs: config.n_step) { output, m, n in
+            config.kernel(&weights, &input, &output, m.lowerBound, m.upperBound, n.lowerBound, n.upperBound)
         }
     }
 
@@ -76,9 +95,11 @@ private final class NMWeights {
         let stride = (inputs + 7) / 8 * 8, codes = GuardedBuffer<UInt8>(count: rows * stride, guardPage: .behind)
         for m in 0..<rows { for k in 0..<stride { codes.elements[m * stride + k] = k < inputs ? x[m * inputs + k] : 0 } }
         let ones = GuardedBuffer([Float](repeating: 1, count: rows)), zeros = GuardedBuffer(zeroPoints)
-        var activations = ck_nm_activations(codes: codes.base, stride: stride, scales: ones.base, zero_points: zeros.base), weights = int8
-        return product(set, rows: rows, bias: nil, relu: false, split: split) { output, m, n in
-            set.kernels.spmm_f32_u8_s8nm(&weights, &activations, &output, m.lowerBound, m.upperBound, n.lowerBound, n.upperBound)
+        var activations = ck_nm_activations(codes: codes.base, stride: stride, scales: ones.base, zero_points: zeros.base),
+            weights = packed(for: set).int8
+        let config = set.kernels.spmm_f32_u8_s8nm.pointee
+        return product(set, rows: rows, bias: nil, relu: false, split: split, panelOutputs: config.n_step) { output, m, n in
+            config.kernel(&weights, &activations, &output, m.lowerBound, m.upperBound, n.lowerBound, n.upperBound)
         }
     }
 }
@@ -124,20 +145,20 @@ private final class NMWeights {
         for (i, (m, k, n)) in Self.sizes.enumerated() {
             for kind in kinds {
                 let w = NMWeights(inputs: k, outputs: n, group: group, generator: &generator, weight: kind)
-                // Whatever the scale of an output, its codes are those that rounding gives.
-                let codes = (0..<n).flatMap { row -> [Int] in
-                    let scale = w.scales.values[row]
-                    return (0..<k).map { Int((w.dense[row * k + $0] * (1 / scale)).rounded(.toNearestOrEven)) }
-                }
                 let x = (0..<m * k).map { _ in i % 2 == 0 ? (Bool.random(using: &generator) ? 255 : 0) : UInt8.random(in: 0...255, using: &generator)
                 }
                 let zeroPoints = (0..<m).map { _ in Int32.random(in: 0...255, using: &generator) }
                 for set in InstructionSet.available {
-                    let y = w.integers(set, x, rows: m, zeroPoints: zeroPoints)
+                    let y = w.integers(set, x, rows: m, zeroPoints: zeroPoints), scales = w.packed(for: set).outputScales
+                    // Whatever the scale of an output, its codes are those that rounding gives.
+                    let codes = (0..<n).flatMap { row -> [Int] in
+                        let inverse = 1 / scales[row]
+                        return (0..<k).map { Int((w.dense[row * k + $0] * inverse).rounded(.toNearestOrEven)) }
+                    }
                     for row in 0..<m {
                         for output in 0..<n {
                             let sum = (0..<k).reduce(0) { $0 + (Int(x[row * k + $1]) - Int(zeroPoints[row])) * codes[output * k + $1] }
-                            #expect(y[row * n + output] == Float(sum) * w.scales.values[output], "\(set.testDescription) \(m)x\(k)x\(n)")
+                            #expect(y[row * n + output] == Float(sum) * scales[output], "\(set.testDescription) \(m)x\(k)x\(n)")
                         }
                     }
                     #expect(w.integers(set, x, rows: m, zeroPoints: zeroPoints, split: true) == y)
@@ -181,15 +202,17 @@ private final class NMWeights {
         let k = 3 * group, dense = (0..<9 * k).map { _ in Float.random(in: 1...2, using: &generator) }
         var keep = [UInt8](repeating: 0, count: 9 * k)
         for at in keep.indices { keep[at] = at % k % group < group / 2 ? 1 : 0 }
-        let codes = GuardedBuffer<UInt32>(count: ck_nm_f32_code_count(k, 9)), values = GuardedBuffer<Float>(count: ck_nm_f32_value_count(k, 9))
-        ck_nm_f32_pack(dense, keep, k, 9, group, codes.base, values.base)
-        var weights = ck_nm_f32(inputs: k, outputs: 9, group: group, codes: codes.base, values: values.base)
         let x = (0..<k).map { $0 % group < group / 2 ? Float(1) : ($0 % 2 == 0 ? .nan : .infinity) }, source = GuardedBuffer(x)
         for set in InstructionSet.available {
             let y = GuardedBuffer<Float>(count: 9)
             var input = ck_sparse_input(data: source.base, rows: 1, stride: k, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0)
             var output = ck_sparse_output(data: y.base, stride: 9, layout: ck_row_major, bias: nil, relu: 0)
-            set.kernels.spmm_f32_f32_nm(&weights, &input, &output, 0, 1, 0, 2)
+            let config = set.kernels.spmm_f32_f32_nm.pointee
+            let packed = PackedSlots(set, dense, keep, inputs: k, outputs: 9, group: group, guardPage: .behind)
+            var weights = packed.float32
+            withExtendedLifetime(packed) {
+                config.kernel(&weights, &input, &output, 0, 1, 0, (9 + config.n_step - 1) / config.n_step)
+            }
             #expect(y.values.allSatisfy { $0.isFinite }, "\(set.testDescription)")
         }
     }

@@ -8,13 +8,19 @@ private struct Shape: Sendable, CustomTestStringConvertible {
     static let all = [(1, 1), (4, 1), (8, 1), (1, 4), (4, 4), (16, 16)].map { Shape(rows: $0.0, columns: $0.1) }
 }
 
+/// A matrix packed as one instruction set wants it.
+private struct PackedWeights {
+    let float32: ck_sparse_f32, int8: ck_sparse_s8
+    let owners: [AnyObject]
+}
+
 /// W[N, K] in canonical block-CSR and dense, packed for both kinds of kernels. Scales of the int8 weights are 1 unless given.
 private final class SparseWeights {
     let shape: Shape, inputs: Int, outputs: Int
     let dense: [Float], denseCodes: [Int32]
-    private(set) var float32: ck_sparse_f32!
-    private(set) var int8: ck_sparse_s8!
-    private var owners: [AnyObject] = []
+    private let offsets: [UInt32], columns: [UInt32], values: [Float], codes: [Int8]
+    private let slice: Int, scale: Float
+    private var packed: [UInt32: PackedWeights] = [:]
 
     /// `code` gives the int8 weight at each stored place; blocks are stored with probability `density`.
     init(
@@ -45,50 +51,66 @@ private final class SparseWeights {
         }
         self.dense = dense
         self.denseCodes = denseCodes
-        let scratch = GuardedBuffer<UInt32>(count: ck_sparse_pack_scratch(inputs, outputs, shape.rows))
-        owners = [scratch]
-        packFloat32(offsets, columns, values, slice: slice ?? across * shape.columns, scratch)
-        packInt8(offsets, columns, codes, scale: scale, scratch)
-        #expect(scratch.guardsAreIntact)
+        self.slice = slice ?? across * shape.columns
+        self.scale = scale
+        (self.offsets, self.columns, self.values, self.codes) = (offsets, columns + [0], values + [0], codes + [0])  // no array is empty
     }
 
     /// Packed arrays lie before or behind a page that nobody may touch, in turn.
     private var guardPage: GuardPage { (inputs + outputs) % 2 == 0 ? .before : .behind }
 
-    private func arrays(_ sizes: ck_sparse_sizes) -> (ck_sparse_arrays, (Int, Int) -> ck_sparse_structure) {
+    func packed(for set: InstructionSet) -> PackedWeights {
+        if let packed = packed[set.rawValue] { return packed }
+        let scratch = GuardedBuffer<UInt32>(count: ck_sparse_pack_scratch(inputs, outputs, shape.rows)), table = set.kernels
+        var owners: [AnyObject] = [scratch]
+        let result = offsets.withUnsafeBufferPointer { offsets in
+            columns.withUnsafeBufferPointer { columns in
+                var blocks = ck_sparse_blocks(
+                    inputs: inputs, outputs: outputs, block_rows: shape.rows, block_columns: shape.columns, slice_inputs: slice,
+                    offsets: offsets.baseAddress!, columns: columns.baseAddress!)
+                let float32 = packFloat32(table.spmm_f32_f32_block.pointee, &blocks, scratch, &owners)
+                blocks.slice_inputs = (inputs + shape.columns - 1) / shape.columns * shape.columns
+                let int8 = packInt8(table.spmm_f32_u8_s8block.pointee, &blocks, scratch, &owners)
+                return PackedWeights(float32: float32, int8: int8, owners: owners)
+            }
+        }
+        #expect(scratch.guardsAreIntact)
+        packed[set.rawValue] = result
+        return result
+    }
+
+    private func arrays(_ sizes: ck_sparse_sizes, slice: Int, _ owners: inout [AnyObject]) -> (ck_sparse_arrays, ck_sparse_structure) {
         let starts = GuardedBuffer<UInt32>(count: sizes.slices + 1, guardPage: guardPage)
         let runs = GuardedBuffer<ck_sparse_run>(count: sizes.runs, guardPage: guardPage)
         let strips = GuardedBuffer<UInt32>(count: sizes.strips, guardPage: guardPage)
         let columns = GuardedBuffer<UInt16>(count: sizes.columns, guardPage: guardPage)
-        owners += [starts, runs, strips, columns]
-        let structure = { [inputs, outputs, shape] (slices: Int, slice: Int) in
-            ck_sparse_structure(
-                inputs: inputs, outputs: outputs, block_rows: shape.rows, block_columns: shape.columns, slices: slices,
-                slice_inputs: slice, run_starts: starts.base, runs: runs.base, strips: strips.base, columns: columns.base)
-        }
+        owners += [starts, runs, strips, columns] as [AnyObject]
+        let structure = ck_sparse_structure(
+            inputs: inputs, outputs: outputs, block_rows: shape.rows, block_columns: shape.columns, slices: sizes.slices, slice_inputs: slice,
+            run_starts: starts.base, runs: runs.base, strips: strips.base, columns: columns.base)
         return (ck_sparse_arrays(run_starts: starts.base, runs: runs.base, strips: strips.base, columns: columns.base), structure)
     }
 
-    private func packFloat32(_ offsets: [UInt32], _ columns: [UInt32], _ values: [Float], slice: Int, _ scratch: GuardedBuffer<UInt32>) {
-        let columns = columns + [0], values = values + [0]  // arrays of no elements have no address
-        let sizes = ck_sparse_f32_sizes(inputs, outputs, shape.rows, shape.columns, slice, offsets, columns, scratch.base)
-        let packed = GuardedBuffer<Float>(count: sizes.values, guardPage: guardPage)
-        var (parts, structure) = arrays(sizes)
-        ck_sparse_f32_pack(inputs, outputs, shape.rows, shape.columns, slice, offsets, columns, values, scratch.base, &parts, packed.base)
-        float32 = ck_sparse_f32(structure: structure(sizes.slices, slice), values: packed.base)
-        owners.append(packed)
+    private func packFloat32(
+        _ config: ck_sparse_f32_config, _ blocks: inout ck_sparse_blocks, _ scratch: GuardedBuffer<UInt32>, _ owners: inout [AnyObject]
+    ) -> ck_sparse_f32 {
+        let sizes = config.sizes(&blocks, scratch.base), values = GuardedBuffer<Float>(count: sizes.values, guardPage: guardPage)
+        var (parts, structure) = arrays(sizes, slice: blocks.slice_inputs, &owners)
+        config.pack(&blocks, self.values, scratch.base, &parts, values.base)
+        owners.append(values)
+        return ck_sparse_f32(structure: structure, values: values.base)
     }
 
-    private func packInt8(_ offsets: [UInt32], _ columns: [UInt32], _ codes: [Int8], scale: Float, _ scratch: GuardedBuffer<UInt32>) {
-        let columns = columns + [0], codes = codes + [0]
-        let sizes = ck_sparse_s8_sizes(inputs, outputs, shape.rows, shape.columns, offsets, codes, scratch.base)
-        let packed = GuardedBuffer<Int8>(count: sizes.values, guardPage: guardPage)
+    private func packInt8(
+        _ config: ck_sparse_s8_config, _ blocks: inout ck_sparse_blocks, _ scratch: GuardedBuffer<UInt32>, _ owners: inout [AnyObject]
+    ) -> ck_sparse_s8 {
+        let sizes = config.sizes(&blocks, codes, scratch.base), values = GuardedBuffer<Int8>(count: sizes.values, guardPage: guardPage)
         let sums = GuardedBuffer<Int32>(count: outputs, guardPage: guardPage)
         let scales = GuardedBuffer([Float](repeating: scale, count: outputs), guardPage: guardPage)
-        var (parts, structure) = arrays(sizes)
-        ck_sparse_s8_pack(inputs, outputs, shape.rows, shape.columns, offsets, columns, codes, scratch.base, &parts, packed.base, sums.base)
-        int8 = ck_sparse_s8(structure: structure(1, inputs), values: packed.base, scales: scales.base, sums: sums.base)
-        owners += [packed, sums, scales] as [AnyObject]
+        var (parts, structure) = arrays(sizes, slice: blocks.slice_inputs, &owners)
+        config.pack(&blocks, codes, scratch.base, &parts, values.base, sums.base)
+        owners += [values, sums, scales] as [AnyObject]
+        return ck_sparse_s8(structure: structure, values: values.base, scales: scales.base, sums: sums.base)
     }
 
     /// Y[M, N], row by row, whatever the layouts. Rows are computed in the given ranges; stored rows are `gap` elements longer than need be.
@@ -100,19 +122,21 @@ private final class SparseWeights {
         let y = GuardedBuffer<Float>(count: rows * (outputs + gap) + outputs * (rows + gap)),
             yStride = (yLayout == ck_row_major ? outputs : rows) + gap
         let source = GuardedBuffer(stored, guardPage: guardPage), biases = GuardedBuffer(bias ?? [])
-        var structure = isInt8 ? int8.structure : float32.structure
-        let workspace = GuardedBuffer<UInt8>(count: ck_sparse_workspace_bytes(&structure, isInt8 ? 1 : 0))
+        let packed = packed(for: set), floatConfig = set.kernels.spmm_f32_f32_block.pointee, codeConfig = set.kernels.spmm_f32_u8_s8block.pointee
+        var (float32, int8) = (packed.float32, packed.int8)
+        let bytes = isInt8 ? codeConfig.workspace_bytes(&int8.structure) : floatConfig.workspace_bytes(&float32.structure)
+        let workspace = GuardedBuffer<UInt8>(count: bytes)
         let before = y.values.map(\.bitPattern)
         var input = ck_sparse_input(data: source.base, rows: rows, stride: xStride, layout: xLayout, fixed_scale: 0, fixed_zero_point: 0)
         var output = ck_sparse_output(
             data: y.base, stride: yStride, layout: yLayout, bias: bias == nil ? nil : UnsafePointer(biases.base), relu: relu ? 1 : 0)
-        let step = split ? ck_sparse_tile(shape.rows, isInt8 ? 1 : 0) : rows
+        let step = split ? (isInt8 ? codeConfig.tile(shape.rows) : floatConfig.tile(shape.rows)) : rows
         for first in stride(from: 0, to: rows, by: step) {
             let end = min(first + step, rows)
             if isInt8 {
-                set.kernels.spmm_f32_u8_s8block(&int8, 1, &input, &output, first, end, workspace.base)
+                codeConfig.kernel(&int8, 1, &input, &output, first, end, workspace.base)
             } else {
-                set.kernels.spmm_f32_f32_block(&float32, 1, &input, &output, first, end, workspace.base)
+                floatConfig.kernel(&float32, 1, &input, &output, first, end, workspace.base)
             }
         }
         #expect(workspace.guardsAreIntact && y.guardsAreIntact)
@@ -143,20 +167,23 @@ private final class SparseWeights {
         let y = GuardedBuffer<Float>(count: outputs), source = GuardedBuffer(x, guardPage: guardPage),
             biases = GuardedBuffer(bias, guardPage: guardPage)
         var output = ck_sparse_output(data: y.base, stride: outputs, layout: ck_row_major, bias: UnsafePointer(biases.base), relu: relu ? 1 : 0)
-        set.kernels.spmv_f32_f32_block(&float32, source.base, &output)
+        var float32 = packed(for: set).float32
+        set.kernels.spmm_f32_f32_block.pointee.vector_kernel(&float32, source.base, &output)
         #expect(y.guardsAreIntact)
         return y.values
     }
 
     /// The product of one row of int8 weights, and the exact result by the rules of quantize.h and sparse.h.
     func quantizedVectorProduct(_ set: InstructionSet, _ x: [Float], bias: [Float], relu: Bool) -> (y: [Float], expected: [Float]) {
-        let padded = (inputs + 31) / 32 * 32, codes = GuardedBuffer<UInt8>(count: padded, guardPage: guardPage)
+        let padded = (inputs + 63) / 64 * 64, codes = GuardedBuffer<UInt8>(count: padded, guardPage: guardPage)
         var scale = Float(0), zero = Int32(0)
         set.kernels.quantize_rows_u8_f32(x, 1, inputs, inputs, 255, codes.base, padded, &scale, &zero)
         let y = GuardedBuffer<Float>(count: outputs), biases = GuardedBuffer(bias),
-            workspace = GuardedBuffer<UInt8>(count: ck_sparse_vector_bytes(inputs))
+            config = set.kernels.spmm_f32_u8_s8block.pointee,
+            workspace = GuardedBuffer<UInt8>(count: config.vector_workspace_bytes(inputs))
         var output = ck_sparse_output(data: y.base, stride: outputs, layout: ck_row_major, bias: UnsafePointer(biases.base), relu: relu ? 1 : 0)
-        set.kernels.spmv_f32_u8_s8block(&int8, codes.base, scale, zero, &output, workspace.base)
+        var int8 = packed(for: set).int8
+        config.vector_kernel(&int8, codes.base, scale, zero, &output, workspace.base)
         #expect(y.guardsAreIntact && workspace.guardsAreIntact && codes.guardsAreIntact)
         let expected = (0..<outputs).map { n in
             let sum = (0..<inputs).reduce(0) { $0 + (Int(codes.elements[$1]) - Int(zero)) * Int(denseCodes[n * inputs + $1]) }
@@ -277,7 +304,18 @@ private let layouts = [
     /// Large weights of both signs meet in pairs that are safe, so that no quad is doubled; those of one sign have to be.
     @Test func singlesArePairedWithTheOtherSign() {
         let k = 96, offsets: [UInt32] = [0, UInt32(k)], scratch = GuardedBuffer<UInt32>(count: ck_sparse_pack_scratch(k, 1, 1))
-        func values(_ codes: [Int8]) -> Int { ck_sparse_s8_sizes(k, 1, 1, 1, offsets, codes, scratch.base).values }
+        let columns = (0..<UInt32(k)).map { $0 }, configs = InstructionSet.available.map { $0.kernels.spmm_f32_u8_s8block.pointee }
+        guard let config = configs.first(where: { String(cString: $0.layout) == "safe-quads" }) else { return }  // nobody adds in int16 here
+        func values(_ codes: [Int8]) -> Int {
+            offsets.withUnsafeBufferPointer { offsets in
+                columns.withUnsafeBufferPointer { columns in
+                    var blocks = ck_sparse_blocks(
+                        inputs: k, outputs: 1, block_rows: 1, block_columns: 1, slice_inputs: k, offsets: offsets.baseAddress!,
+                        columns: columns.baseAddress!)
+                    return config.sizes(&blocks, codes, scratch.base).values
+                }
+            }
+        }
         #expect(values((0..<k).map { $0 < k / 2 ? 127 : -127 }) == k)
         #expect(values((0..<k).map { $0 < k / 3 ? -100 : 64 }) == k)
         #expect(values([Int8](repeating: 127, count: k)) == 2 * k)
@@ -307,9 +345,13 @@ private let layouts = [
                     #expect(row == exact, "\(set.testDescription) \(pair) × \(sign), one row")
                 }
                 if shape.columns == 4 {  // quads are neighbours: their number tells whether they were split
-                    let runs = UnsafeBufferPointer(start: w.int8.structure.runs, count: Int(w.int8.structure.run_starts[1]))
-                    let quads = runs.reduce(0) { $0 + Int($1.strips * $1.blocks) }
-                    #expect(quads == k / 4 * n / shape.rows * (isSplit ? 2 : 1), "\(pair) × \(sign)")
+                    for set in InstructionSet.available {
+                        let structure = w.packed(for: set).int8.structure
+                        let runs = UnsafeBufferPointer(start: structure.runs, count: Int(structure.run_starts[1]))
+                        let quads = runs.reduce(0) { $0 + Int($1.strips * $1.blocks) }
+                        let isSafe = String(cString: set.kernels.spmm_f32_u8_s8block.pointee.layout) == "safe-quads"
+                        #expect(quads == k / 4 * n / shape.rows * (isSplit && isSafe ? 2 : 1), "\(set.testDescription) \(pair) × \(sign)")
+                    }
                 }
             }
         }
@@ -415,12 +457,14 @@ private let layouts = [
             let n = Int.random(in: 1...50, using: &generator), k = Int.random(in: 1...120, using: &generator)
             let slice = shape.columns * Int.random(in: 1...9, using: &generator)
             let w = SparseWeights(shape, inputs: k, outputs: n, density: [0, 0.2, 1][i % 3], slice: slice, scale: 0.5, generator: &generator)
-            let dense = GuardedBuffer([Float](repeating: 0, count: n * k)), codes = GuardedBuffer([Float](repeating: 0, count: n * k))
-            var float32 = w.float32!, int8 = w.int8!
-            ck_sparse_f32_unpack(&float32, dense.base)
-            ck_sparse_s8_unpack(&int8, codes.base)
-            #expect(zip(dense.values, w.dense).allSatisfy(==) && zip(codes.values, w.denseCodes).allSatisfy { $0 == 0.5 * Float($1) })
-            #expect(dense.guardsAreIntact && codes.guardsAreIntact)
+            for set in InstructionSet.available {
+                let dense = GuardedBuffer([Float](repeating: 0, count: n * k)), codes = GuardedBuffer([Float](repeating: 0, count: n * k))
+                var (float32, int8) = (w.packed(for: set).float32, w.packed(for: set).int8)
+                set.kernels.spmm_f32_f32_block.pointee.unpack(&float32, dense.base)
+                set.kernels.spmm_f32_u8_s8block.pointee.unpack(&int8, codes.base)
+                #expect(zip(dense.values, w.dense).allSatisfy(==) && zip(codes.values, w.denseCodes).allSatisfy { $0 == 0.5 * Float($1) })
+                #expect(dense.guardsAreIntact && codes.guardsAreIntact)
+            }
         }
     }
 }

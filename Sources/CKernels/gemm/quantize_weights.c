@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "float_environment.h"
+#include "../float_environment.h"
 #include "gemm.h"
 #include "scalar.h"
 

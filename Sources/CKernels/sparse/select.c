@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "float_environment.h"
+#include "../float_environment.h"
 #include "int8_weights.h"
 #include "scalar.h"
 #include "sparse.h"

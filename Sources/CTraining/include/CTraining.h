@@ -13,7 +13,7 @@
 #include "pruning.h"
 #include "quantization.h"
 
-#include "cpu.h"
+#include "instruction_sets.h"
 
 // The instruction set that these loops are compiled for where they run now: the last one up to the set in use (dispatch.h) that they have
 // clones for. For tests and reports.

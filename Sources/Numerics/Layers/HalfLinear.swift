@@ -56,7 +56,7 @@ extension HalfLinear: CodableLayer {
     public init(from archive: some TensorArchiveReader) throws(NumericsError) {
         let fields = try archive.linearFields(), format = try archive.choice(HalfMatrix.Format.self, named: "format")
         let patterns = try archive.patterns(named: "weight")
-        try archive.charge(2 * ck_half_value_count(fields.inputs, fields.outputs))
+        try archive.charge(PackedWeights.mostBytes(HalfMatrix.config(format), inputs: fields.inputs, outputs: fields.outputs, group: 0))
         try self.init(
             weight: HalfMatrix(rows: fields.outputs, columns: fields.inputs, format: format, patterns: patterns), bias: fields.bias,
             activation: fields.activation)

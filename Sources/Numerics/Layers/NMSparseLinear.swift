@@ -44,17 +44,19 @@ public struct NMSparseLinear: LinearLayer {
                 withBias { bias in
                     let target = ck_sparse_output(
                         data: y.baseAddress!, stride: outputs, layout: ck_row_major, bias: bias, relu: activation == .relu ? 1 : 0)
-                    switch weight.values {
-                    case .float32: multiply(x.baseAddress!, rows: input.rows, target, parallelism)
-                    case .int8: multiplyCodes(x.baseAddress!, rows: input.rows, target, &workspace, parallelism)
+                    switch weight.storage.config {
+                    case .float32(let config): multiply(x.baseAddress!, rows: input.rows, target, config.pointee.kernel, parallelism)
+                    case .int8(let config):
+                        multiplyCodes(x.baseAddress!, rows: input.rows, target, config.pointee.kernel, &workspace, parallelism)
                     }
                 }
             }
         }
     }
 
-    private func multiply(_ x: UnsafePointer<Float>, rows: Int, _ y: ck_sparse_output, _ parallelism: Parallelism) {
-        let kernel = ck_active_kernels().pointee.spmm_f32_f32_nm
+    private func multiply(
+        _ x: UnsafePointer<Float>, rows: Int, _ y: ck_sparse_output, _ kernel: ck_nm_float_kernel, _ parallelism: Parallelism
+    ) {
         var (x, y) = (ck_sparse_input(data: x, rows: rows, stride: inputs, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0), y)
         let tiles = tiles(rows: rows, parallelism)
         weight.withFloat32 { weights in
@@ -78,11 +80,15 @@ public struct NMSparseLinear: LinearLayer {
         let zeroPoints: UnsafeMutablePointer<Int32>
     }
 
+    /// Rows whose codes are multiplied while they are in the L2 cache.
+    private static let chunkRows = 256
+
     /// Chunk by chunk of rows, as `QuantizedMatrix` does.
     private func multiplyCodes(
-        _ x: UnsafePointer<Float>, rows m: Int, _ y: ck_sparse_output, _ workspace: inout Workspace, _ parallelism: Parallelism
+        _ x: UnsafePointer<Float>, rows m: Int, _ y: ck_sparse_output, _ kernel: ck_nm_code_kernel, _ workspace: inout Workspace,
+        _ parallelism: Parallelism
     ) {
-        let share = min(m, QuantizedMatrix.chunkRows(m)), width = roundUp(inputs, toMultipleOf: ck_nm_group)
+        let chunks = (m + Self.chunkRows - 1) / Self.chunkRows, share = (m + chunks - 1) / chunks, width = roundUp(inputs, toMultipleOf: ck_nm_group)
         func carve(_ carver: inout Carver) -> (UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<Float>?, UnsafeMutablePointer<Int32>?) {
             (carver.take(UInt8.self, share * width), carver.take(Float.self, share), carver.take(Int32.self, share))
         }
@@ -93,14 +99,14 @@ public struct NMSparseLinear: LinearLayer {
         for first in stride(from: 0, to: m, by: share) {
             var target = y
             target.data += first * y.stride
-            multiplyChunk(x + first * inputs, rows: min(m - first, share), codes, target, parallelism)
+            multiplyChunk(x + first * inputs, rows: min(m - first, share), codes, target, kernel, parallelism)
         }
     }
 
     private func multiplyChunk(
-        _ x: UnsafePointer<Float>, rows m: Int, _ to: Codes, _ y: ck_sparse_output, _ parallelism: Parallelism
+        _ x: UnsafePointer<Float>, rows m: Int, _ to: Codes, _ y: ck_sparse_output, _ kernel: ck_nm_code_kernel, _ parallelism: Parallelism
     ) {
-        let kernels = ck_active_kernels().pointee, columns = inputs
+        let columns = inputs
         let blocks = parallelism.parts(count: m, multiple: 1), tiles = tiles(rows: m, parallelism)
         nonisolated(unsafe) let (source, to) = (x, to)
         var (activations, y) = (ck_nm_activations(codes: to.codes, stride: to.stride, scales: to.scales, zero_points: to.zeroPoints), y)
@@ -117,18 +123,23 @@ public struct NMSparseLinear: LinearLayer {
                             return
                         }
                         let (rows, panels) = tiles[part]
-                        kernels.spmm_f32_u8_s8nm(weights, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
+                        kernel(weights, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
                     }
                 }
             }
         }
     }
 
-    private func tiles(rows: Int, _ parallelism: Parallelism) -> [(rows: Range<Int>, panels: Range<Int>)] {
-        let panels = roundUp(outputs, toMultipleOf: ck_nm_panel) / ck_nm_panel
-        return QuantizedMatrix.tiles(rows: rows, panels: panels, parallelism: parallelism)
+    private func tiles(rows: Int, _ parallelism: Parallelism) -> [ProductTile] {
+        let step = weight.storage.config.panelOutputs
+        return productTiles(rows: rows, step: 1, panels: roundUp(outputs, toMultipleOf: step) / step, parallelism: parallelism)
     }
 }
+
+private typealias ck_nm_float_kernel =
+    @convention(c) (UnsafePointer<ck_nm_f32>, UnsafePointer<ck_sparse_input>, UnsafePointer<ck_sparse_output>, Int, Int, Int, Int) -> Void
+private typealias ck_nm_code_kernel =
+    @convention(c) (UnsafePointer<ck_nm_s8>, UnsafePointer<ck_nm_activations>, UnsafePointer<ck_sparse_output>, Int, Int, Int, Int) -> Void
 
 extension NMSparseLinear: CodableLayer {
     public static let kind = "nOfM"

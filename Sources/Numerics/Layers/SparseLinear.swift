@@ -82,15 +82,16 @@ public struct SparseLinear: LinearLayer {
 
     /// Bytes of scratch memory for `multiplyVector`, a multiple of 64.
     internal func vectorScratchBytes(_ parallelism: Parallelism) -> Int {
-        weight.values == .float32 ? 0 : roundUp(inputs, toMultipleOf: 64) + ck_sparse_vector_bytes(inputs) * parallelism.threads
+        weight.values == .float32 ? 0 : roundUp(inputs, toMultipleOf: 64) + vectorThreadBytes * parallelism.threads
     }
+
+    private var vectorThreadBytes: Int { roundUp(weight.parts[0].vectorWorkspaceBytes(inputs: inputs), toMultipleOf: 64) }
 
     /// The one row of `x`, which is contiguous in either layout. int8 weights: it is quantized once, for all parts of the matrix.
     internal func multiplyVector(
         _ x: ck_sparse_input, _ y: ck_sparse_output, scratch: UnsafeMutableRawPointer, _ parallelism: Parallelism
     ) {
-        let kernels = ck_active_kernels().pointee, starts = weight.firstOutputs
-        let codeBytes = roundUp(inputs, toMultipleOf: 64), threadBytes = ck_sparse_vector_bytes(inputs)
+        let starts = weight.firstOutputs, codeBytes = roundUp(inputs, toMultipleOf: 64), threadBytes = vectorThreadBytes
         var affine = (scale: Float(0), zeroPoint: Int32(0))
         if weight.values == .int8 {
             inputQuantization.quantize(
@@ -102,13 +103,13 @@ public struct SparseLinear: LinearLayer {
         parallelism.forEachPart(ofStages: [weight.parts.count]) { _, part, thread in
             withUnsafePointer(to: y) { y in
                 var target = ck_sparse_output_from(y, starts[part])
-                switch weight.values {
-                case .float32:
+                switch weight.parts[part].config {
+                case .float32(let config):
                     var weights = weight.float32Weights(weight.parts[part])
-                    kernels.spmv_f32_f32_block(&weights, x, &target)
-                case .int8:
+                    config.pointee.vector_kernel(&weights, x, &target)
+                case .int8(let config):
                     var weights = weight.int8Weights(weight.parts[part])
-                    kernels.spmv_f32_u8_s8block(&weights, codes, scale, zeroPoint, &target, scratch + thread * threadBytes)
+                    config.pointee.vector_kernel(&weights, codes, scale, zeroPoint, &target, scratch + thread * threadBytes)
                 }
             }
         }
@@ -136,12 +137,11 @@ public struct SparseLinear: LinearLayer {
     }
 
     /// Rows that the kernel takes at a time.
-    internal var tileRows: Int { ck_sparse_tile(weight.shape.rows, weight.values == .int8 ? 1 : 0) }
+    internal var tileRows: Int { weight.parts[0].tileRows(blockRows: weight.shape.rows) }
 
     /// Bytes of scratch memory for `multiplyTile`, a multiple of 64.
     internal var tileScratchBytes: Int {
-        var largest = weight.parts[0].structure(inputs: inputs, shape: weight.shape)
-        return roundUp(ck_sparse_workspace_bytes(&largest, weight.values == .int8 ? 1 : 0), toMultipleOf: 64)
+        roundUp(weight.parts[0].workspaceBytes(inputs: inputs, shape: weight.shape), toMultipleOf: 64)
     }
 
     /// All outputs of rows `rows` of `x`, on the calling thread.
@@ -152,20 +152,19 @@ public struct SparseLinear: LinearLayer {
     private func multiply(
         _ parts: Range<Int>, rows: Range<Int>, _ x: ck_sparse_input, _ y: ck_sparse_output, _ scratch: UnsafeMutableRawPointer
     ) {
-        let kernels = ck_active_kernels().pointee
         var (x, y) = (x, y)
         if case .fixed(let scale, let zeroPoint) = inputQuantization {
             (x.fixed_scale, x.fixed_zero_point) = (scale, Int32(zeroPoint))
         } else {
             x.fixed_scale = 0
         }
-        switch weight.values {
-        case .float32:
+        switch weight.parts[0].config {
+        case .float32(let config):
             let weights = weight.parts[parts].map(weight.float32Weights)
-            kernels.spmm_f32_f32_block(weights, weights.count, &x, &y, rows.lowerBound, rows.upperBound, scratch)
-        case .int8:
+            config.pointee.kernel(weights, weights.count, &x, &y, rows.lowerBound, rows.upperBound, scratch)
+        case .int8(let config):
             let weights = weight.parts[parts].map(weight.int8Weights)
-            kernels.spmm_f32_u8_s8block(weights, weights.count, &x, &y, rows.lowerBound, rows.upperBound, scratch)
+            config.pointee.kernel(weights, weights.count, &x, &y, rows.lowerBound, rows.upperBound, scratch)
         }
     }
 }

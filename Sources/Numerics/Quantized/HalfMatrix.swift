@@ -24,7 +24,7 @@ public struct HalfMatrix: Sendable {
     /// Inputs, K.
     public let columns: Int
     public let format: Format
-    private let storage: PackedHalves
+    internal let packed: PackedWeights
 
     /// Rounds `weight` [N, K] to nearest, ties to even, and packs it.
     ///
@@ -65,9 +65,15 @@ public struct HalfMatrix: Sendable {
     }
 
     private init(rows: Int, columns: Int, format: Format, patterns: UnsafePointer<UInt16>) {
-        let packed = AlignedBuffer<UInt16>(count: ck_half_value_count(columns, rows))
-        ck_half_pack(columns, rows, patterns, 0, Self.panels(rows), packed.baseAddress)
-        (self.rows, self.columns, self.format, storage) = (rows, columns, format, PackedHalves(packed))
+        (self.rows, self.columns, self.format) = (rows, columns, format)
+        packed = PackedWeights(
+            Self.config(format), codes: patterns, multipliers: nil, scales: nil, inputs: columns, outputs: rows, group: 0)
+    }
+
+    /// The kernel in use for a format, and how it wants its weights.
+    internal static func config(_ format: Format) -> UnsafePointer<ck_gemm_config> {
+        let kernels = ck_active_kernels().pointee
+        return format == .fp16 ? kernels.gemm_f32_f16 : kernels.gemm_f32_bf16
     }
 
     /// The first pattern of an infinity or a NaN.
@@ -84,14 +90,14 @@ public struct HalfMatrix: Sendable {
     }
 
     /// Bytes really held, padding included.
-    public var byteCount: Int { storage.values.byteCount }
+    public var byteCount: Int { packed.byteCount }
 
     /// The bit patterns of the weights, [N, K]: what `init(rows:columns:format:patterns:)` takes.
     public func patterns() -> [UInt16] {
         [UInt16](unsafeUninitializedCapacity: rows * columns) { patterns, count in
             count = rows * columns
             guard let start = patterns.baseAddress, count > 0 else { return }
-            withCStruct { weights in for n in 0..<rows { ck_half_unpack_row(weights, n, start + n * columns) } }
+            for n in 0..<rows { packed.unpack(row: n, codes: start + n * columns, multipliers: nil) }
         }
     }
 
@@ -100,13 +106,11 @@ public struct HalfMatrix: Sendable {
         let kernels = ck_active_kernels().pointee
         let widen = format == .fp16 ? kernels.widen_f32_f16 : kernels.widen_f32_bf16
         let patterns = AlignedBuffer<UInt16>(unfilledCount: columns)
-        return withCStruct { weights in
-            Matrix(rows: rows, columns: columns) { destination in
-                guard let start = destination.baseAddress else { return }
-                for n in 0..<rows {
-                    ck_half_unpack_row(weights, n, patterns.baseAddress)
-                    widen(patterns.baseAddress, start + n * columns, columns)
-                }
+        return Matrix(rows: rows, columns: columns) { destination in
+            guard let start = destination.baseAddress else { return }
+            for n in 0..<rows {
+                packed.unpack(row: n, codes: patterns.baseAddress, multipliers: nil)
+                widen(patterns.baseAddress, start + n * columns, columns)
             }
         }
     }
@@ -116,44 +120,11 @@ public struct HalfMatrix: Sendable {
         _ x: UnsafePointer<Float>, rows m: Int, into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?, relu: Bool,
         workspace: inout Workspace, parallelism: Parallelism
     ) {
-        let parallelism = parallelism.suited(toMultiplyAdds: m * rows * columns)
-        let threadBytes = roundUp(ck_gemm_workspace_bytes(columns), toMultipleOf: 64)
-        nonisolated(unsafe) let scratch = workspace.reserve(byteCount: threadBytes * parallelism.threads)
-        nonisolated(unsafe) let x = x
-        nonisolated(unsafe) let target = ck_gemm_output(
+        guard m > 0 else { return }
+        let target = ck_gemm_output(
             type: ck_output_f32, data: y, stride: rows, bias: bias, relu: relu ? 1 : 0, inverse_scale: 0, zero_point: 0)
-        let kernels = ck_active_kernels().pointee
-        let kernel = format == .fp16 ? kernels.gemm_f32_f16 : kernels.gemm_f32_bf16
-        let columns = columns
-        withCStruct { weights in
-            nonisolated(unsafe) let weights = weights
-            let tiles = QuantizedMatrix.tiles(rows: m, panels: Self.panels(rows), parallelism: parallelism)
-            parallelism.forEachPart(ofStages: [tiles.count]) { _, part, thread in
-                let (rows, panels) = tiles[part]
-                withUnsafePointer(to: target) { y in
-                    kernel(
-                        weights, x, m, columns, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound,
-                        scratch + thread * threadBytes)
-                }
-            }
-        }
-    }
-
-    private static func panels(_ rows: Int) -> Int {
-        roundUp(rows, toMultipleOf: ck_panel) / ck_panel
-    }
-
-    private func withCStruct<Result>(_ body: (UnsafePointer<ck_half_weights>) -> Result) -> Result {
-        var weights = ck_half_weights(inputs: columns, outputs: rows, values: storage.values.baseAddress)
-        return withUnsafePointer(to: &weights, body)
-    }
-}
-
-/// The array of `ck_half_weights`, immutable after packing.
-private final class PackedHalves: Sendable {
-    let values: AlignedBuffer<UInt16>
-
-    init(_ values: consuming AlignedBuffer<UInt16>) {
-        self.values = values
+        packed.multiply(
+            ProductInput(data: x, rows: m, activations: .dynamic, highest: 0), into: target, workspace: &workspace,
+            parallelism: parallelism.suited(toMultiplyAdds: m * rows * columns))
     }
 }

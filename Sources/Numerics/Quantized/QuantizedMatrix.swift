@@ -9,7 +9,7 @@ public struct QuantizedMatrix: Sendable {
     /// Inputs, K.
     public let columns: Int
     public let scheme: QuantizationScheme
-    internal let storage: PackedIntegers
+    internal let packed: PackedWeights
 
     /// The most inputs a matrix may have: 255 · 127 · 65,536 < 2³¹ keeps every sum within int32.
     public static let maximumColumns = ck_gemm_max_inputs
@@ -73,24 +73,22 @@ public struct QuantizedMatrix: Sendable {
         rows: Int, columns: Int, scheme: QuantizationScheme, codes: UnsafePointer<Int8>, multipliers: UnsafePointer<Int8>?,
         scales: UnsafePointer<Float>
     ) {
-        self.rows = rows
-        self.columns = columns
-        self.scheme = scheme
-        let bits = Int32(scheme.bits)
-        let paddedScales = AlignedBuffer<Float>(count: roundUp(rows, toMultipleOf: ck_panel))
-        paddedScales.baseAddress.update(from: scales, count: rows)
-        let packed = AlignedBuffer<UInt8>(count: ck_gemm_code_bytes(columns, rows, bits))
-        let packedMultipliers = AlignedBuffer<Int8>(count: ck_gemm_multiplier_count(columns, rows, scheme.group))
-        let sums = AlignedBuffer<Int32>(count: ck_gemm_segments(columns, scheme.group, bits) * paddedScales.count)
-        ck_gemm_pack(
-            bits, columns, rows, scheme.group, codes, multipliers, 0, paddedScales.count / ck_panel, packed.baseAddress,
-            packedMultipliers.baseAddress, sums.baseAddress)
-        let needsLists = scheme.bits == 8 && scheme.activations == .uint8
-        let starts = AlignedBuffer<UInt32>(unfilledCount: needsLists ? ck_gemm_unsafe_start_count(columns, rows) : 0)
-        let units = AlignedBuffer<UInt8>(unfilledCount: needsLists ? ck_gemm_list_unsafe(columns, rows, codes, nil, nil) : 0)
-        if needsLists { ck_gemm_list_unsafe(columns, rows, codes, starts.baseAddress, units.baseAddress) }
-        storage = PackedIntegers(
-            codes: packed, multipliers: packedMultipliers, sums: sums, scales: paddedScales, unsafeStarts: starts, unsafeUnits: units)
+        (self.rows, self.columns, self.scheme) = (rows, columns, scheme)
+        packed = PackedWeights(
+            Self.config(scheme), codes: codes, multipliers: multipliers, scales: scales, inputs: columns, outputs: rows, group: scheme.group)
+    }
+
+    /// The kernel in use for a scheme, and how it wants its weights.
+    internal static func config(_ scheme: QuantizationScheme) -> UnsafePointer<ck_gemm_config> {
+        let kernels = ck_active_kernels().pointee
+        return switch (scheme.bits, scheme.activations) {
+        case (_, .sign): kernels.gemm_u1_s1
+        case (4, _): kernels.gemm_u8_s4
+        case (2, _): kernels.gemm_u8_s2
+        case (1, _): kernels.gemm_u8_s1
+        case (_, .uint7): kernels.gemm_u7_s8
+        default: kernels.gemm_u8_s8
+        }
     }
 
     private static func check(rows: Int, columns: Int, scheme: QuantizationScheme) throws(NumericsError) {
@@ -130,9 +128,9 @@ public struct QuantizedMatrix: Sendable {
         }
     }
 
-    /// Bytes really held: codes, multipliers, scales, the sums for zero points and, for 8 bits, the list of pairs that could saturate
-    /// (1 % for Gaussian weights); padding included.
-    public var byteCount: Int { storage.byteCount }
+    /// Bytes really held: codes, multipliers, scales, the sums for zero points and, for 8 bits where kernels add in int16, the list of pairs that could
+    /// saturate (1 % for Gaussian weights); padding included.
+    public var byteCount: Int { packed.byteCount }
 
     /// The weights that the codes stand for, [N, K]: scale · multiplier · code.
     public func dequantized() -> Matrix {
@@ -148,16 +146,14 @@ public struct QuantizedMatrix: Sendable {
         let multipliers = AlignedBuffer<Int8>(unfilledCount: groups)
         multipliers.baseAddress.update(repeating: 1, count: groups)
         var next = destination
-        withCStruct { weights in
-            for n in range {
-                ck_gemm_unpack_row(Int32(scheme.bits), weights, n, codes.baseAddress, multipliers.baseAddress)
-                for group in 0..<groups {
-                    let scale = storage.scales.baseAddress[n] * Float(multipliers.baseAddress[group])
-                    let zero = zeroPoints.isEmpty ? 0 : Int32(zeroPoints[n * groups + group])
-                    let length = min(size, columns - group * size)
-                    ck_active_kernels().pointee.dequantize_f32_s8(codes.baseAddress + group * size, length, scale, zero, next)
-                    next += length
-                }
+        for n in range {
+            packed.unpack(row: n, codes: codes.baseAddress, multipliers: multipliers.baseAddress)
+            for group in 0..<groups {
+                let scale = packed.scale(n) * Float(multipliers.baseAddress[group])
+                let zero = zeroPoints.isEmpty ? 0 : Int32(zeroPoints[n * groups + group])
+                let length = min(size, columns - group * size)
+                ck_active_kernels().pointee.dequantize_f32_s8(codes.baseAddress + group * size, length, scale, zero, next)
+                next += length
             }
         }
     }
@@ -167,7 +163,7 @@ public struct QuantizedMatrix: Sendable {
         trapUnless(row >= 0 && row < rows, "row of quantized weights: expected an index in 0..<\(rows), found \(row)")
         let multipliers = AlignedBuffer<Int8>(unfilledCount: max(1, scheme.groups(columns: columns)))
         return [Int8](unsafeUninitializedCapacity: columns) { codes, count in
-            withCStruct { ck_gemm_unpack_row(Int32(scheme.bits), $0, row, codes.baseAddress!, multipliers.baseAddress) }
+            packed.unpack(row: row, codes: codes.baseAddress!, multipliers: multipliers.baseAddress)
             count = columns
         }
     }
@@ -178,57 +174,16 @@ public struct QuantizedMatrix: Sendable {
         var (codes, multipliers) = ([Int8](repeating: 0, count: rows * columns), [Int8](repeating: 0, count: max(1, rows * groups)))
         codes.withUnsafeMutableBufferPointer { codes in
             multipliers.withUnsafeMutableBufferPointer { multipliers in
-                withCStruct { weights in
-                    for n in 0..<rows {
-                        ck_gemm_unpack_row(
-                            Int32(scheme.bits), weights, n, codes.baseAddress! + n * columns, multipliers.baseAddress! + n * groups)
-                    }
+                for n in 0..<rows {
+                    packed.unpack(row: n, codes: codes.baseAddress! + n * columns, multipliers: multipliers.baseAddress! + n * groups)
                 }
             }
         }
-        let scales = (0..<rows).map { storage.scales.baseAddress[$0] }
+        let scales = (0..<rows).map { packed.scale($0) }
         return (codes, Array(multipliers.prefix(rows * groups)), scales)
-    }
-
-    internal func withCStruct<Result>(_ body: (UnsafePointer<ck_gemm_weights>) -> Result) -> Result {
-        var weights = ck_gemm_weights(
-            inputs: columns, outputs: rows, group: scheme.group, codes: storage.codes.baseAddress,
-            multipliers: scheme.group == 0 ? nil : UnsafePointer(storage.multipliers.baseAddress), sums: storage.sums.baseAddress,
-            scales: storage.scales.baseAddress, unsafe_starts: storage.unsafeStarts.baseAddress, unsafe_units: storage.unsafeUnits.baseAddress)
-        return withUnsafePointer(to: &weights, body)
     }
 }
 
 extension QuantizedMatrix: CustomStringConvertible {
     public var description: String { "QuantizedMatrix(\(rows)×\(columns), \(scheme), \(byteCount) bytes)" }
-}
-
-/// The arrays of `ck_gemm_weights`, immutable after packing.
-internal final class PackedIntegers: Sendable {
-    let codes: AlignedBuffer<UInt8>
-    let multipliers: AlignedBuffer<Int8>
-    let sums: AlignedBuffer<Int32>
-    let scales: AlignedBuffer<Float>
-    let unsafeStarts: AlignedBuffer<UInt32>
-    let unsafeUnits: AlignedBuffer<UInt8>
-
-    init(
-        codes: consuming AlignedBuffer<UInt8>, multipliers: consuming AlignedBuffer<Int8>, sums: consuming AlignedBuffer<Int32>,
-        scales: consuming AlignedBuffer<Float>, unsafeStarts: consuming AlignedBuffer<UInt32>, unsafeUnits: consuming AlignedBuffer<UInt8>
-    ) {
-        self.codes = codes
-        self.multipliers = multipliers
-        self.sums = sums
-        self.scales = scales
-        self.unsafeStarts = unsafeStarts
-        self.unsafeUnits = unsafeUnits
-    }
-
-    var byteCount: Int {
-        codes.byteCount + multipliers.byteCount + sums.byteCount + scales.byteCount + unsafeStarts.byteCount + unsafeUnits.byteCount
-    }
-}
-
-internal func roundUp(_ value: Int, toMultipleOf multiple: Int) -> Int {
-    (value + multiple - 1) / multiple * multiple
 }

@@ -139,13 +139,13 @@ public struct BlockSparseMatrix: Sendable {
         dense.withUnsafeMutableBufferPointer { elements in
             var start = elements.baseAddress!
             for part in parts {
-                switch values {
-                case .float32:
+                switch part.config {
+                case .float32(let config):
                     var weights = float32Weights(part)
-                    ck_sparse_f32_unpack(&weights, start)
-                case .int8:
+                    config.pointee.unpack(&weights, start)
+                case .int8(let config):
                     var weights = int8Weights(part)
-                    ck_sparse_s8_unpack(&weights, start)
+                    config.pointee.unpack(&weights, start)
                 }
                 start += part.outputs * columns
             }

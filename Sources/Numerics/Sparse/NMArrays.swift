@@ -26,13 +26,13 @@ extension NMSparseMatrix {
     public func arrays() -> NMArrays {
         let count = rows * Self.slots(inputs: columns), mask = UInt8(sparsity.group - 1)
         var arrays = NMArrays(positions: [UInt8](repeating: 0, count: count), scales: outputScales)
-        switch values {
-        case .float32:
+        switch storage.config {
+        case .float32(let config):
             arrays.values = [Float](repeating: 0, count: count)
-            withFloat32 { ck_nm_f32_slots($0, &arrays.positions, &arrays.values) }
-        case .int8:
+            withFloat32 { config.pointee.slots($0, &arrays.positions, &arrays.values) }
+        case .int8(let config):
             arrays.codes = [Int8](repeating: 0, count: count)
-            withInt8 { ck_nm_s8_slots($0, &arrays.positions, &arrays.codes) }
+            withInt8 { config.pointee.slots($0, &arrays.positions, &arrays.codes) }
         }
         for slot in 0..<count { arrays.positions[slot] &= mask }
         return arrays
@@ -58,12 +58,12 @@ extension NMSparseMatrix {
         let positions = try Self.positionsOfEights(arrays, columns: columns, sparsity)
         (self.rows, self.columns, self.sparsity, self.values) = (rows, columns, sparsity, values)
         storage = Storage(values, inputs: columns, outputs: rows)
-        switch values {
-        case .float32:
-            ck_nm_f32_pack_slots(
+        switch storage.config {
+        case .float32(let config):
+            config.pointee.pack_slots(
                 positions, arrays.values, columns, rows, sparsity.group, storage.floatCodes.baseAddress, storage.floats.baseAddress)
-        case .int8:
-            ck_nm_s8_pack_slots(
+        case .int8(let config):
+            config.pointee.pack_slots(
                 positions, arrays.codes, columns, rows, sparsity.group, storage.byteCodes.baseAddress, storage.bytes.baseAddress,
                 storage.sums.baseAddress)
             for n in 0..<rows { storage.scales.baseAddress[n] = arrays.scales[arrays.scales.count == 1 ? 0 : n] }

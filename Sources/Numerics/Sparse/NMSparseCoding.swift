@@ -36,8 +36,7 @@ extension NMSparseMatrix {
 
     /// Bytes of the packed arrays.
     package static func mostBytes(rows: Int, columns: Int, _ values: SparseValues) -> Int {
-        values == .float32
-            ? 4 * (ck_nm_f32_code_count(columns, rows) + ck_nm_f32_value_count(columns, rows))
-            : ck_nm_s8_code_count(columns, rows) + ck_nm_s8_value_count(columns, rows) + 8 * rows
+        let sizes = Config(values).sizes(inputs: columns, outputs: rows)
+        return values == .float32 ? 4 * (sizes.codes + sizes.values) : sizes.codes + sizes.values + 8 * rows
     }
 }

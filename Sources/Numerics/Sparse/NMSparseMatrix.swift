@@ -37,7 +37,36 @@ public struct NMSparseMatrix: Sendable {
     public let values: SparseValues
     internal let storage: Storage
 
+    /// The kernels for a kind of values, and how they want them.
+    internal enum Config {
+        case float32(UnsafePointer<ck_nm_f32_config>)
+        case int8(UnsafePointer<ck_nm_s8_config>)
+
+        /// Those in use.
+        init(_ values: SparseValues) {
+            let kernels = ck_active_kernels().pointee
+            self = values == .float32 ? .float32(kernels.spmm_f32_f32_nm) : .int8(kernels.spmm_f32_u8_s8nm)
+        }
+
+        func sizes(inputs: Int, outputs: Int) -> ck_nm_sizes {
+            switch self {
+            case .float32(let config): config.pointee.sizes(inputs, outputs)
+            case .int8(let config): config.pointee.sizes(inputs, outputs)
+            }
+        }
+
+        /// Outputs of a panel.
+        var panelOutputs: Int {
+            switch self {
+            case .float32(let config): config.pointee.n_step
+            case .int8(let config): config.pointee.n_step
+            }
+        }
+    }
+
     internal final class Storage: Sendable {
+        /// The kernels that it was packed for.
+        nonisolated(unsafe) let config: Config
         // Of the two kinds, one is empty.
         let floatCodes: AlignedBuffer<UInt32>
         let floats: AlignedBuffer<Float>
@@ -48,10 +77,12 @@ public struct NMSparseMatrix: Sendable {
 
         init(_ values: SparseValues, inputs: Int, outputs: Int) {
             let isFloat = values == .float32
-            floatCodes = AlignedBuffer(count: isFloat ? ck_nm_f32_code_count(inputs, outputs) : 0)
-            floats = AlignedBuffer(count: isFloat ? ck_nm_f32_value_count(inputs, outputs) : 0)
-            byteCodes = AlignedBuffer(count: isFloat ? 0 : ck_nm_s8_code_count(inputs, outputs))
-            bytes = AlignedBuffer(count: isFloat ? 0 : ck_nm_s8_value_count(inputs, outputs))
+            config = Config(values)
+            let sizes = config.sizes(inputs: inputs, outputs: outputs)
+            floatCodes = AlignedBuffer(count: isFloat ? sizes.codes : 0)
+            floats = AlignedBuffer(count: isFloat ? sizes.values : 0)
+            byteCodes = AlignedBuffer(count: isFloat ? 0 : sizes.codes)
+            bytes = AlignedBuffer(count: isFloat ? 0 : sizes.values)
             scales = AlignedBuffer(count: isFloat ? 0 : outputs)
             sums = AlignedBuffer(count: isFloat ? 0 : outputs)
         }
@@ -103,12 +134,12 @@ public struct NMSparseMatrix: Sendable {
         let storage = Storage(values, inputs: dense.columns, outputs: dense.rows)
         dense.withUnsafeBufferPointer { elements in
             let from = elements.baseAddress!
-            switch values {
-            case .float32:
-                ck_nm_f32_pack(
+            switch storage.config {
+            case .float32(let config):
+                config.pointee.pack(
                     from, keep, dense.columns, dense.rows, sparsity.group, storage.floatCodes.baseAddress, storage.floats.baseAddress)
-            case .int8:
-                ck_nm_s8_pack(
+            case .int8(let config):
+                config.pointee.pack(
                     from, keep, dense.columns, dense.rows, sparsity.group, storage.byteCodes.baseAddress, storage.bytes.baseAddress,
                     storage.scales.baseAddress, storage.sums.baseAddress)
             }
@@ -131,9 +162,9 @@ public struct NMSparseMatrix: Sendable {
     public func dense() -> Matrix {
         var dense = Matrix(rows: rows, columns: columns)
         dense.withUnsafeMutableBufferPointer { elements in
-            switch values {
-            case .float32: withFloat32 { ck_nm_f32_unpack($0, elements.baseAddress!) }
-            case .int8: withInt8 { ck_nm_s8_unpack($0, elements.baseAddress!) }
+            switch storage.config {
+            case .float32(let config): withFloat32 { config.pointee.unpack($0, elements.baseAddress!) }
+            case .int8(let config): withInt8 { config.pointee.unpack($0, elements.baseAddress!) }
             }
         }
         return dense

@@ -3,6 +3,8 @@ internal import CKernels
 /// One part of a sparse matrix, all inputs and a range of the outputs: the arrays of `ck_sparse_f32` or `ck_sparse_s8`, immutable after
 /// packing. A matrix is cut into parts so that threads can share a product of few rows.
 internal final class PackedBlocks: Sendable {
+    /// The kernels that it was packed for.
+    nonisolated(unsafe) let config: Config
     let outputs: Int
     let sliceCount: Int
     let sliceInputs: Int
@@ -21,13 +23,6 @@ internal final class PackedBlocks: Sendable {
             + sums.byteCount
     }
 
-    /// Inputs in a slice. For single weights a slice of the panel should lie in L1: 128 inputs × 64 rows are 32 KB, 256 × 16 are 16 KB.
-    /// Otherwise, and for one row, all of K is one slice, so that a strip is walked through once.
-    private static func sliceInputs(_ blocks: borrowing CanonicalBlocks, expectedRows: Int) -> Int {
-        if blocks.shape == .single && expectedRows >= 8 { return expectedRows >= 48 ? 128 : 256 }
-        return min(roundUp(blocks.columns, toMultipleOf: blocks.shape.columns), Int(ck_sparse_max_slice))
-    }
-
     /// The strips of each part. Runs of equal strips are shorter in a part than in the whole, which costs some percent where rows are
     /// few to a strip; with many rows threads take ranges of those instead.
     static func parts(_ blocks: borrowing CanonicalBlocks, expectedRows: Int) -> [Range<Int>] {
@@ -39,10 +34,14 @@ internal final class PackedBlocks: Sendable {
         let (k, shape) = (blocks.columns, blocks.shape), offsets = blocks.offsets.baseAddress + part.lowerBound
         let n = min(part.count * shape.rows, blocks.rows - part.lowerBound * shape.rows)
         outputs = n
-        let slice = Self.sliceInputs(blocks, expectedRows: expectedRows)
+        let config = ck_active_kernels().pointee.spmm_f32_f32_block
+        let slice = config.pointee.slice_inputs(k, shape.rows, shape.columns, expectedRows)
         let scratch = AlignedBuffer<UInt32>(unfilledCount: ck_sparse_pack_scratch(k, n, shape.rows))
-        let sizes = ck_sparse_f32_sizes(
-            k, n, shape.rows, shape.columns, slice, offsets, blocks.blockColumns.baseAddress, scratch.baseAddress)
+        var source = ck_sparse_blocks(
+            inputs: k, outputs: n, block_rows: shape.rows, block_columns: shape.columns, slice_inputs: slice, offsets: offsets,
+            columns: blocks.blockColumns.baseAddress)
+        let sizes = config.pointee.sizes(&source, scratch.baseAddress)
+        self.config = .float32(config)
         sliceCount = sizes.slices
         sliceInputs = slice
         runStarts = AlignedBuffer(unfilledCount: sizes.slices + 1)
@@ -55,9 +54,7 @@ internal final class PackedBlocks: Sendable {
         sums = AlignedBuffer(unfilledCount: 0)
         var arrays = ck_sparse_arrays(
             run_starts: runStarts.baseAddress, runs: runs.baseAddress, strips: strips.baseAddress, columns: columns.baseAddress)
-        ck_sparse_f32_pack(
-            k, n, shape.rows, shape.columns, slice, offsets, blocks.blockColumns.baseAddress, blocks.values.baseAddress,
-            scratch.baseAddress, &arrays, floats.baseAddress)
+        config.pointee.pack(&source, blocks.values.baseAddress, scratch.baseAddress, &arrays, floats.baseAddress)
     }
 
     /// int8 codes with a scale per output.
@@ -69,10 +66,14 @@ internal final class PackedBlocks: Sendable {
         scales = AlignedBuffer(unfilledCount: n)
         scales.baseAddress.update(from: canonical.scales.baseAddress + part.lowerBound * shape.rows, count: n)
         let scratch = AlignedBuffer<UInt32>(unfilledCount: ck_sparse_pack_scratch(k, n, shape.rows))
-        let sizes = ck_sparse_s8_sizes(
-            k, n, shape.rows, shape.columns, offsets, canonicalCodes, scratch.baseAddress)
+        let config = ck_active_kernels().pointee.spmm_f32_u8_s8block
         sliceCount = 1
         sliceInputs = roundUp(k, toMultipleOf: shape.columns)
+        var source = ck_sparse_blocks(
+            inputs: k, outputs: n, block_rows: shape.rows, block_columns: shape.columns, slice_inputs: sliceInputs, offsets: offsets,
+            columns: blocks.blockColumns.baseAddress)
+        let sizes = config.pointee.sizes(&source, canonicalCodes, scratch.baseAddress)
+        self.config = .int8(config)
         runStarts = AlignedBuffer(unfilledCount: sizes.slices + 1)
         runs = AlignedBuffer(unfilledCount: sizes.runs)
         strips = AlignedBuffer(unfilledCount: sizes.strips)
@@ -82,9 +83,37 @@ internal final class PackedBlocks: Sendable {
         sums = AlignedBuffer(unfilledCount: n)
         var arrays = ck_sparse_arrays(
             run_starts: runStarts.baseAddress, runs: runs.baseAddress, strips: strips.baseAddress, columns: columns.baseAddress)
-        ck_sparse_s8_pack(
-            k, n, shape.rows, shape.columns, offsets, blocks.blockColumns.baseAddress, canonicalCodes,
-            scratch.baseAddress, &arrays, codes.baseAddress, sums.baseAddress)
+        config.pointee.pack(&source, canonicalCodes, scratch.baseAddress, &arrays, codes.baseAddress, sums.baseAddress)
+    }
+
+    enum Config {
+        case float32(UnsafePointer<ck_sparse_f32_config>)
+        case int8(UnsafePointer<ck_sparse_s8_config>)
+    }
+
+    /// Rows that the kernel takes at a time, for blocks of `blockRows` outputs.
+    func tileRows(blockRows: Int) -> Int {
+        switch config {
+        case .float32(let config): config.pointee.tile(blockRows)
+        case .int8(let config): config.pointee.tile(blockRows)
+        }
+    }
+
+    /// Bytes of scratch memory of the kernel for several rows.
+    func workspaceBytes(inputs: Int, shape: BlockShape) -> Int {
+        var structure = structure(inputs: inputs, shape: shape)
+        return switch config {
+        case .float32(let config): config.pointee.workspace_bytes(&structure)
+        case .int8(let config): config.pointee.workspace_bytes(&structure)
+        }
+    }
+
+    /// The same of the kernel for one row.
+    func vectorWorkspaceBytes(inputs: Int) -> Int {
+        switch config {
+        case .float32: 0
+        case .int8(let config): config.pointee.vector_workspace_bytes(inputs)
+        }
     }
 
     /// The arrays as the C structures see them; valid while the object lives.

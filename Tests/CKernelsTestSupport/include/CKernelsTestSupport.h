@@ -62,4 +62,7 @@ size_t ck_test_gemm(ck_isa isa, const ck_test_gemm_case *_Nonnull c, ck_test_ext
 // activations are checked too.
 size_t ck_test_bit_gemm(ck_isa isa, size_t rows, size_t inputs, size_t outputs, int kind, uint64_t seed);
 
+// Weights of FP16 or BF16 against sums in float64, whole and cut. 0, or what failed: a row m as m + 1, unpacking M + 1, cuts M + 2, memory behind.
+size_t ck_test_half_gemm(ck_isa isa, int is_bf16, size_t rows, size_t inputs, size_t outputs, int relu, uint64_t seed);
+
 #endif
