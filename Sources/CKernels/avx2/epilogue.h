@@ -5,7 +5,6 @@
 #include "../gemm/layout.h"
 #include "simd.h"
 
-CK_NO_CONTRACTION  // the epilogue gives the bits of the portable kernel
 CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 // Sixteen int8 multipliers in packed order to pairs of int16 for outputs 0–7 and 8–15.

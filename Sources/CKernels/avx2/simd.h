@@ -1,5 +1,4 @@
-// AVX2 in short. Kernel files include this first, then open CK_TARGET_BEGIN(CK_TARGET_AVX2), which sets the target of what follows; helpers here are compiled
-// for it as well.
+// AVX2 in short. Kernel files include this and open a target of their own.
 #ifndef CK_AVX2_SIMD_H
 #define CK_AVX2_SIMD_H
 
@@ -8,6 +7,7 @@
 
 #include "instruction_sets.h"
 
+CK_NO_CONTRACTION  // float epilogues give the bits of the portable kernels
 CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 CK_INLINE __m256i ck_load(const void *p) { return _mm256_load_si256((const __m256i *)p); }

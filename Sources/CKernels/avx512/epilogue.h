@@ -6,7 +6,6 @@
 #include "../gemm/layout.h"
 #include "simd.h"
 
-CK_NO_CONTRACTION
 CK_TARGET_BEGIN(CK_TARGET_AVX512)
 
 // clamp(rint(v · inverse) + zero, lowest, highest) as int32; a NaN becomes 0 before the clamp. Rounding is half to even

@@ -7,6 +7,7 @@
 
 #include "instruction_sets.h"
 
+CK_NO_CONTRACTION  // float epilogues give the bits of the portable kernels
 CK_TARGET_BEGIN(CK_TARGET_AVX512)
 
 CK_INLINE __m512i ck_load64(const void *p) { return _mm512_loadu_si512(p); }
