@@ -65,4 +65,32 @@ size_t ck_test_bit_gemm(ck_isa isa, size_t rows, size_t inputs, size_t outputs, 
 // Weights of FP16 or BF16 against sums in float64, whole and cut. 0, or what failed: a row m as m + 1, unpacking M + 1, cuts M + 2, memory behind.
 size_t ck_test_half_gemm(ck_isa isa, int is_bf16, size_t rows, size_t inputs, size_t outputs, int relu, uint64_t seed);
 
+// A product of block-sparse weights.
+typedef struct ck_test_sparse_case {
+  int is_s8;
+  size_t block_rows, block_columns, rows, inputs, outputs;
+  size_t slice_inputs;  // 0: as the configuration says
+  int percent;          // of the blocks that are stored
+  int kind;             // int8: codes at random, 0; all 127, 1; all −127, 2; either, 3, with activations of 0 and 255
+  int layout;           // bit 0: X is feature-major; bit 1: Y is
+  size_t gap;           // numbers between rows
+  int relu, is_cut;
+  uint64_t seed;
+} ck_test_sparse_case;
+// 1 where float32 products are within their bound of sums in float64, or int8 ones are exact, for several rows and, with one row, by the kernel for
+// one as well; and where unpacking gives the weights back and nothing is written elsewhere.
+int ck_test_sparse(ck_isa isa, const ck_test_sparse_case *_Nonnull c);
+
+// A product of N:M sparse weights.
+typedef struct ck_test_nm_case {
+  int is_s8;
+  size_t group, rows, inputs, outputs;
+  int is_extreme, relu, is_cut;
+  uint64_t seed;
+} ck_test_nm_case;
+int ck_test_nm(ck_isa isa, const ck_test_nm_case *_Nonnull c);
+
+// 1 where rounding, quantizing, ranges, interleaving and signs of `count` numbers of all kinds have the bits that scalar.h says.
+int ck_test_elements(ck_isa isa, size_t count, uint64_t seed);
+
 #endif

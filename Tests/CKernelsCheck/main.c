@@ -1,0 +1,95 @@
+// Runs the checks of Tests/CKernelsTestSupport on every instruction set that this machine, or the emulation that this was compiled for, has: what
+// `make ckernels-check` runs with each compiler, and what emulators of other processors run. Prints a line for each set; the status is 1 where one fails.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "CKernelsTestSupport.h"
+
+static uint64_t seed;
+static size_t checks, failures;
+
+static void expect(int passed, ck_isa isa, const char *what, size_t rows, size_t inputs, size_t outputs, size_t more) {
+  checks++;
+  if (passed) return;
+  if (failures++ < 20)
+    printf("FAILED %s %s: %zu rows, K %zu, N %zu, %zu\n", ck_isa_name(isa), what, rows, inputs, outputs, more);
+}
+
+static const struct {
+  const char *name;
+  int bits, is_u7;
+} formats[] = {{"w8a8", 8, 0}, {"w8a7", 8, 1}, {"w4a8", 4, 0}, {"w2a8", 2, 0}, {"w1a8", 1, 0}};
+
+static void check_gemm(ck_isa isa, size_t step) {
+  static const size_t groups[] = {32, 64, 96, 128, 160};
+  for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
+    ck_test_gemm_case c = {formats[f].bits, formats[f].is_u7, 35, 0, 0, 0, 0, 0};
+    for (c.inputs = 1; c.inputs <= 200; c.inputs += c.inputs < 70 ? step : 5 * step)
+      for (c.outputs = 1 + c.inputs % 3; c.outputs <= 67; c.outputs += 3 * step + 1) {
+        c.seed = seed + c.inputs * 1000003 + c.outputs;
+        expect(ck_test_gemm(isa, &c, (ck_test_extremes)(c.inputs % 7), 1, 1 + c.outputs % 3) == 0, isa, formats[f].name, c.rows, c.inputs, c.outputs, 0);
+      }
+    c.rows = 17, c.outputs = 18, c.relu = 1;
+    for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++)
+      for (c.inputs = 31; c.inputs < 5000; c.inputs = c.inputs * 2 + 9 * step)
+        for (int extremes = 0; extremes <= ck_test_edge_pairs; extremes++) {
+          c.group = groups[g], c.seed = seed + c.inputs;
+          expect(ck_test_gemm(isa, &c, (ck_test_extremes)extremes, 1, 4) == 0, isa, formats[f].name, c.rows, c.inputs, c.outputs, c.group);
+        }
+  }
+  for (size_t inputs = 1; inputs < 3000; inputs = inputs * 3 / 2 + step)
+    for (size_t outputs = 1; outputs < 40; outputs += 5 + step)
+      for (size_t rows = 1; rows < 20; rows += 2 + step) {
+        for (int kind = 0; kind < 3; kind++)
+          expect(ck_test_bit_gemm(isa, rows, inputs, outputs, kind, seed + inputs) == 0, isa, "w1a1", rows, inputs, outputs, (size_t)kind);
+        for (int is_bf16 = 0; is_bf16 < 2; is_bf16++)
+          expect(ck_test_half_gemm(isa, is_bf16, rows, inputs, outputs, rows % 2, seed + inputs) == 0, isa, is_bf16 ? "bf16" : "f16", rows, inputs,
+                 outputs, 0);
+      }
+}
+
+static void check_sparse(ck_isa isa, size_t step) {
+  static const size_t shapes[][2] = {{1, 1}, {4, 1}, {8, 1}, {1, 4}, {4, 4}, {16, 16}};
+  static const int percents[] = {10, 50, 100, 0};
+  size_t i = 0;
+  for (size_t s = 0; s < 6; s++)
+    for (size_t rows = 1; rows < 140; rows = rows * 3 / 2 + step)
+      for (size_t inputs = 1; inputs < 300; inputs = inputs * 2 + step)
+        for (size_t outputs = 1; outputs < 60; outputs = outputs * 2 + step, i++)
+          for (int is_s8 = 0; is_s8 < 2; is_s8++) {
+            ck_test_sparse_case c = {is_s8, shapes[s][0], shapes[s][1], rows, inputs, outputs, i % 3 == 0 ? 3 * shapes[s][1] : 0, percents[i % 4],
+                                     (int)(i % 5) - 1 < 0 ? 0 : (int)(i % 5) - 1, (int)(i % 4), i % 3, i % 2 == 0, i % 7 < 3, seed + i};
+            expect(ck_test_sparse(isa, &c), isa, is_s8 ? "sparse int8" : "sparse float32", rows, inputs, outputs, shapes[s][0] * 100 + shapes[s][1]);
+          }
+  for (size_t rows = 1; rows < 40; rows += 2 + step)
+    for (size_t inputs = 1; inputs < 700; inputs = inputs * 2 + step)
+      for (size_t outputs = 1; outputs < 60; outputs += 4 + step, i++)
+        for (int is_s8 = 0; is_s8 < 2; is_s8++) {
+          ck_test_nm_case c = {is_s8, i % 2 ? 4 : 8, rows, inputs, outputs, i % 3 == 0, i % 4 == 0, i % 5 < 2, seed + i};
+          expect(ck_test_nm(isa, &c), isa, is_s8 ? "N:M int8" : "N:M float32", rows, inputs, outputs, c.group);
+        }
+}
+
+int main(int count, char **arguments) {
+  size_t step = count > 1 && strcmp(arguments[1], "quick") == 0 ? 7 : 2;
+  const char *given = getenv("CK_TEST_SEED");
+  seed = given != NULL ? strtoull(given, NULL, 10) : 20261126;
+  printf("CK_TEST_SEED=%llu\n", (unsigned long long)seed);
+  for (int i = 0; i < ck_isa_count; i++) {
+    ck_isa isa = (ck_isa)i;
+    if (!ck_isa_is_available(isa)) {
+      printf("%-11s not here\n", ck_isa_name(isa));
+      continue;
+    }
+    size_t before = checks;
+    expect(ck_test_table_is_filled(isa), isa, "table", 0, 0, 0, 0);
+    check_gemm(isa, step);
+    check_sparse(isa, step);
+    for (size_t elements = 0; elements < 300; elements += step > 2 ? 3 : 1) expect(ck_test_elements(isa, elements, seed + elements), isa, "elements", 1, elements, 0, 0);
+    printf("%-11s %zu checks\n", ck_isa_name(isa), checks - before);
+    fflush(stdout);
+  }
+  printf("%zu of %zu checks failed\n", failures, checks);
+  return failures != 0;
+}
