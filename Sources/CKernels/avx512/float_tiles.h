@@ -1,0 +1,197 @@
+// Products of float32 activations and 16-bit weights, shared by the formats that are multiplied by FMA: gemm_half.c and gemm_bf16.c.
+//
+// Every output is one sum in ascending order of k, begun at 0, each step one fused multiply-add: the same bits for any number of rows, however the
+// product is cut. What hides the latency of the multiply-add (4 cycles, 2 a cycle) are the outputs: at least 8 registers of sums at a time.
+//
+//   direct  up to ck_direct_rows rows: weights are widened in registers and used once by all rows. R rows × P panels of 16 outputs, P = 8, 4, 3, 2.
+//           Bytes are the limit (32 for 16·R multiply-adds), as long as widening, a cycle for 16 weights of FP16, half of one for BF16, is hidden.
+//   panels  more rows: 32 outputs × 256 inputs are widened once into L1 (32 KB of 48) and used by all rows in tiles of up to 12 × 32: 24 sums, 2
+//           registers of weights, 12 broadcasts: 24 multiply-adds in 12 cycles want 14 of 24 loads. Rows are cut into tiles of about equal size.
+//           Each step of the first tiles also fetches a line of the next 16 KB of weights, so that memory is read while products run.
+#ifndef CK_AVX512_FLOAT_TILES_H
+#define CK_AVX512_FLOAT_TILES_H
+
+#include "epilogue.h"
+
+CK_TARGET_BEGIN(CK_TARGET_AVX512)
+
+enum { ck_float_block = 256, ck_float_columns = 2 * ck_panel, ck_tile_rows = 12, ck_direct_rows = 8, ck_float_chunk = 256 };
+
+typedef struct ck_float_workspace {
+  float panel[ck_float_block][ck_float_columns];
+  float sums[ck_float_chunk][ck_float_columns];
+} ck_float_workspace;
+
+// How weights are stored, and which of two neighbouring inputs is added first.
+typedef enum ck_widening {
+  ck_widen_f16,       // panel16: rows of 16 outputs
+  ck_widen_bf16,      // panel16x2: pairs of inputs, the even one first
+  ck_widen_bf16_odd,  // panel16x2: the odd one first; activations have the inputs of a pair exchanged
+} ck_widening;
+
+// Inputs 2·t and 2·t + 1 of 16 outputs, in the order of the sums; `p` is their 64 bytes.
+CK_INLINE void ck_widen_pair(ck_widening widening, const uint16_t *p, __m512 w[2]) {
+  if (widening == ck_widen_f16) {
+    w[0] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    w[1] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p + ck_panel)));
+    return;
+  }
+  __m512i pairs = ck_load64(p);
+  __m512 even = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+  __m512 odd = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int32_t)0xFFFF0000u)));
+  w[0] = widening == ck_widen_bf16 ? even : odd;
+  w[1] = widening == ck_widen_bf16 ? odd : even;
+}
+// Input 2·t alone: the last one where K is odd and activations are not padded.
+CK_INLINE __m512 ck_widen_last(ck_widening widening, const uint16_t *p) {
+  if (widening == ck_widen_f16) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(ck_load64(p), 16));
+}
+
+// 16-bit weights of a panel.
+CK_INLINE size_t ck_widened_panel(ck_widening widening, size_t inputs) {
+  return (widening == ck_widen_f16 ? inputs : ck_round_up(inputs, 2)) * ck_panel;
+}
+
+// ---- Few rows
+
+// R rows × P panels from `panel` on, of which `panels` exist: the others repeat the last.
+CK_INLINE void ck_direct_tile(ck_widening widening, int R, int P, const ck_gemm_weights *w, const float *x, size_t stride, size_t inputs, size_t panel,
+                              size_t panels, float (*sums)[ck_panel]) {
+  size_t size = ck_widened_panel(widening, w->inputs);
+  const uint16_t *at[8];
+  __m512 c[8][8];
+  CK_UNROLL for (int p = 0; p < P; p++)
+    at[p] = (const uint16_t *)(const void *)w->codes + (panel + ((size_t)p < panels ? (size_t)p : panels - 1)) * size;
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) c[r][p] = _mm512_setzero_ps();
+  size_t k = 0;
+  for (; k + 2 <= inputs; k += 2) {
+    CK_UNROLL for (int p = 0; p < P; p++) {
+      __m512 pair[2];
+      _mm_prefetch((const char *)(at[p] + k * ck_panel) + 1024, _MM_HINT_T0);
+      ck_widen_pair(widening, at[p] + k * ck_panel, pair);
+      CK_UNROLL for (int i = 0; i < 2; i++) CK_UNROLL for (int r = 0; r < R; r++)
+        c[r][p] = _mm512_fmadd_ps(_mm512_set1_ps(x[(size_t)r * stride + k + (size_t)i]), pair[i], c[r][p]);
+    }
+  }
+  if (k < inputs) {
+    CK_UNROLL for (int p = 0; p < P; p++) {
+      __m512 last = ck_widen_last(widening, at[p] + k * ck_panel);
+      CK_UNROLL for (int r = 0; r < R; r++) c[r][p] = _mm512_fmadd_ps(_mm512_set1_ps(x[(size_t)r * stride + k]), last, c[r][p]);
+    }
+  }
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) _mm512_storeu_ps(sums[r * P + p], c[r][p]);
+}
+
+// ---- Many rows
+
+// Rows of 32 outputs from `panel` on, inputs first ..< first + count; the second panel may not exist.
+CK_INLINE void ck_widen_panels(ck_widening widening, const uint16_t *from, size_t second, size_t count, float (*panel)[ck_float_columns]) {
+  CK_UNROLL for (size_t p = 0; p < 2; p++, from += second) {
+    float *to = panel[0] + p * ck_panel;
+    size_t k = 0;
+    for (; k + 2 <= count; k += 2) {
+      __m512 pair[2];
+      ck_widen_pair(widening, from + k * ck_panel, pair);
+      _mm512_store_ps(to + k * ck_float_columns, pair[0]);
+      _mm512_store_ps(to + (k + 1) * ck_float_columns, pair[1]);
+    }
+    if (k < count) _mm512_store_ps(to + k * ck_float_columns, ck_widen_last(widening, from + k * ck_panel));
+  }
+}
+
+CK_INLINE void ck_float_tile(int R, const float *x, size_t stride, const float (*w)[ck_float_columns], size_t count, float (*sums)[ck_float_columns],
+                             const char *next) {
+  __m512 c[ck_tile_rows][2];
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < 2; p++) c[r][p] = _mm512_load_ps(sums[r] + p * ck_panel);
+  for (size_t k = 0; k < count; k++) {
+    __m512 w0 = _mm512_load_ps(w[k]), w1 = _mm512_load_ps(w[k] + ck_panel);
+    _mm_prefetch(next + k * 64, _MM_HINT_T1);
+    CK_UNROLL for (int r = 0; r < R; r++) {
+      __m512 a = _mm512_set1_ps(x[(size_t)r * stride + k]);
+      c[r][0] = _mm512_fmadd_ps(a, w0, c[r][0]);
+      c[r][1] = _mm512_fmadd_ps(a, w1, c[r][1]);
+    }
+  }
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < 2; p++) _mm512_store_ps(sums[r] + p * ck_panel, c[r][p]);
+}
+
+static void ck_run_float_tile(size_t rows, const float *x, size_t stride, const float (*w)[ck_float_columns], size_t count,
+                              float (*sums)[ck_float_columns], const char *next) {
+  switch (rows) {
+#define CK_CASE(R) \
+  case R: ck_float_tile(R, x, stride, w, count, sums, next); break;
+    CK_CASE(1) CK_CASE(2) CK_CASE(3) CK_CASE(4) CK_CASE(5) CK_CASE(6) CK_CASE(7) CK_CASE(8) CK_CASE(9) CK_CASE(10) CK_CASE(11)
+    default: ck_float_tile(12, x, stride, w, count, sums, next); break;
+#undef CK_CASE
+  }
+}
+
+// A product as the loops here see it: `inputs` are those of x, K, or K padded to pairs.
+typedef struct ck_float_product {
+  const ck_gemm_weights *w;
+  const float *x;
+  size_t stride, inputs;
+  const ck_gemm_output *y;
+  ck_float_workspace *s;
+} ck_float_product;
+
+// Writes the outputs of rows m ..< m + rows of panel `panel`; a row of sums is `step` floats.
+CK_INLINE void ck_finish_floats(const ck_float_product *g, size_t m, size_t rows, size_t panel, const float *sums, size_t step) {
+  __mmask16 lanes = ck_panel_lanes(g->w, panel);
+  for (size_t r = 0; r < rows; r++) ck_finish16(g->y, m + r, panel * ck_panel, lanes, _mm512_load_ps(sums + r * step));
+}
+
+// All rows × up to two panels.
+CK_INLINE void ck_float_panels(ck_widening widening, const ck_float_product *g, size_t first, size_t rows, size_t panel, size_t panels) {
+  size_t size = ck_widened_panel(widening, g->w->inputs), second = panels > 1 ? size : 0, tiles = (rows + ck_tile_rows - 1) / ck_tile_rows;
+  const uint16_t *values = (const uint16_t *)(const void *)g->w->codes + panel * size;
+  memset(g->s->sums, 0, rows * sizeof g->s->sums[0]);
+  for (size_t k = 0; k < g->inputs; k += ck_float_block) {
+    size_t count = g->inputs - k < ck_float_block ? g->inputs - k : ck_float_block;
+    ck_widen_panels(widening, values + k * ck_panel, second, count, g->s->panel);
+    const char *next = (const char *)(values + (k + count) * ck_panel);
+    for (size_t tile = 0, m = 0; tile < tiles; tile++) {
+      size_t height = (rows - m) / (tiles - tile);
+      ck_run_float_tile(height, g->x + (first + m) * g->stride + k, g->stride, (const float(*)[ck_float_columns])g->s->panel, count, g->s->sums + m,
+                        next);
+      m += height;
+    }
+  }
+  for (size_t p = 0; p < panels; p++) ck_finish_floats(g, first, rows, panel + p, g->s->sums[0] + p * ck_panel, ck_float_columns);
+}
+
+CK_INLINE void ck_direct_panels(ck_widening widening, int R, int P, const ck_float_product *g, size_t panel, size_t panels) {
+  float(*sums)[ck_panel] = (float(*)[ck_panel])(void *)g->s->sums;
+  ck_direct_tile(widening, R, P, g->w, g->x, g->stride, g->inputs, panel, panels, sums);
+  for (size_t p = 0; p < panels && p < (size_t)P; p++) ck_finish_floats(g, 0, (size_t)R, panel + p, sums[p], (size_t)P * ck_panel);
+}
+// R rows: P panels at a time, then two.
+CK_INLINE void ck_direct_rows_of(ck_widening widening, int R, int P, const ck_float_product *g, size_t panel_begin, size_t panel_end) {
+  size_t panel = panel_begin;
+  for (; panel_end - panel >= (size_t)P; panel += (size_t)P) ck_direct_panels(widening, R, P, g, panel, (size_t)P);
+  for (; panel < panel_end; panel += 2) ck_direct_panels(widening, R, 2, g, panel, panel_end - panel < 2 ? 1 : 2);
+}
+
+// Rows row_begin ..< row_end and panels of a product of `all_rows` rows.
+CK_INLINE void ck_float_gemm(ck_widening widening, const ck_float_product *g, size_t all_rows, size_t row_begin, size_t row_end, size_t panel_begin,
+                             size_t panel_end) {
+  switch (all_rows) {
+    case 1: ck_direct_rows_of(widening, 1, 8, g, panel_begin, panel_end); return;
+    case 2: ck_direct_rows_of(widening, 2, 4, g, panel_begin, panel_end); return;
+    case 3: ck_direct_rows_of(widening, 3, 4, g, panel_begin, panel_end); return;
+    case 4: ck_direct_rows_of(widening, 4, 4, g, panel_begin, panel_end); return;
+    case 5: ck_direct_rows_of(widening, 5, 2, g, panel_begin, panel_end); return;
+    case 6: ck_direct_rows_of(widening, 6, 2, g, panel_begin, panel_end); return;
+    case 7: ck_direct_rows_of(widening, 7, 2, g, panel_begin, panel_end); return;
+    case 8: ck_direct_rows_of(widening, 8, 2, g, panel_begin, panel_end); return;
+  }
+  for (size_t first = row_begin; first < row_end; first += ck_float_chunk) {
+    size_t rows = row_end - first < ck_float_chunk ? row_end - first : ck_float_chunk;
+    for (size_t panel = panel_begin; panel < panel_end; panel += 2)
+      ck_float_panels(widening, g, first, rows, panel, panel_end - panel < 2 ? 1 : 2);
+  }
+}
+
+CK_TARGET_END
+#endif
