@@ -1,6 +1,7 @@
 // What the AVX512 kernels are and how they want their operands. Constants that were found by measurement stand here, with the machine.
 #if defined(__x86_64__)
 
+#include "../avx2/kernels.h"
 #include "../gemm/activations.h"
 #include "dispatch.h"
 #include "kernels.h"
@@ -22,5 +23,9 @@ const ck_gemm_config ck_gemm_f32_f16__avx512 =
 const ck_gemm_config ck_gemm_f32_bf16__avx512 =
     CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, float_few_rows, float_chunk_rows, ck_gemm_reads_floats, ck_gemm_half_bf16__avx512,
                    ck_panel16x2_sizes, ck_panel16x2_pack, ck_panel16x2_unpack, ck_no_activation_bytes, ck_pack_nothing, float_workspace);
+// Packed as for AVX2, by its function: 1 % of the product.
+const ck_gemm_config ck_gemm_bf16_bf16__avx512 =
+    CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, float_few_rows, float_chunk_rows, 0, ck_gemm_bf16_bf16_fma__avx512, ck_panel16x2_sizes,
+                   ck_panel16x2_pack, ck_panel16x2_unpack, ck_exchanged_bf16_bytes, ck_pack_exchanged_bf16__avx2, float_workspace);
 
 #endif

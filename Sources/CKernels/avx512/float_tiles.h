@@ -12,6 +12,7 @@
 #define CK_AVX512_FLOAT_TILES_H
 
 #include "epilogue.h"
+#include "float_environment.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512)
 
@@ -53,16 +54,32 @@ CK_INLINE size_t ck_widened_panel(ck_widening widening, size_t inputs) {
   return (widening == ck_widen_f16 ? inputs : ck_round_up(inputs, 2)) * ck_panel;
 }
 
+// Sums of BF16 × BF16 flush subnormals. Sums are made in functions of their own, between these two.
+CK_INLINE uint64_t ck_begin_sums(ck_widening widening) { return widening == ck_widen_bf16_odd ? ck_begin_flushing_floats() : 0; }
+CK_INLINE void ck_end_sums(ck_widening widening, uint64_t control) {
+  if (widening == ck_widen_bf16_odd) ck_end_default_floats(control);
+}
+
+// A product as the loops here see it: `inputs` are those of x, K, or K padded to pairs.
+typedef struct ck_float_product {
+  const ck_gemm_weights *w;
+  const float *x;
+  size_t stride, inputs;
+  const ck_gemm_output *y;
+  ck_float_workspace *s;
+} ck_float_product;
+
 // ---- Few rows
 
 // R rows × P panels from `panel` on, of which `panels` exist: the others repeat the last.
-CK_INLINE void ck_direct_tile(ck_widening widening, int R, int P, const ck_gemm_weights *w, const float *x, size_t stride, size_t inputs, size_t panel,
-                              size_t panels, float (*sums)[ck_panel]) {
-  size_t size = ck_widened_panel(widening, w->inputs);
+CK_INLINE void ck_direct_tile(ck_widening widening, int R, int P, const ck_float_product *g, size_t panel, size_t panels) {
+  const float *x = g->x;
+  size_t stride = g->stride, inputs = g->inputs, size = ck_widened_panel(widening, g->w->inputs);
+  float *sums = g->s->sums[0];
   const uint16_t *at[8];
   __m512 c[8][8];
   CK_UNROLL for (int p = 0; p < P; p++)
-    at[p] = (const uint16_t *)(const void *)w->codes + (panel + ((size_t)p < panels ? (size_t)p : panels - 1)) * size;
+    at[p] = (const uint16_t *)(const void *)g->w->codes + (panel + ((size_t)p < panels ? (size_t)p : panels - 1)) * size;
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) c[r][p] = _mm512_setzero_ps();
   size_t k = 0;
   for (; k + 2 <= inputs; k += 2) {
@@ -80,7 +97,29 @@ CK_INLINE void ck_direct_tile(ck_widening widening, int R, int P, const ck_gemm_
       CK_UNROLL for (int r = 0; r < R; r++) c[r][p] = _mm512_fmadd_ps(_mm512_set1_ps(x[(size_t)r * stride + k]), last, c[r][p]);
     }
   }
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) _mm512_storeu_ps(sums[r * P + p], c[r][p]);
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) _mm512_store_ps(sums + (r * P + p) * ck_panel, c[r][p]);
+}
+
+// Panels that `rows` rows multiply at once, as long as there are so many; then two.
+static inline size_t ck_direct_width(size_t rows) { return rows == 1 ? 8 : rows <= 4 ? 4 : 2; }
+
+// The sums of all rows and `panels` panels, ck_direct_width or fewer than three, into sums[r][width]. Each file makes a function of its own of it.
+typedef void ck_direct_sums_fn(const ck_float_product *g, size_t rows, int is_wide, size_t panel, size_t panels);
+CK_INLINE void ck_direct_sums(ck_widening widening, const ck_float_product *g, size_t rows, int is_wide, size_t panel, size_t panels) {
+  switch (rows * 2 + (size_t)is_wide) {
+    case 2: ck_direct_tile(widening, 1, 2, g, panel, panels); break;
+    case 3: ck_direct_tile(widening, 1, 8, g, panel, panels); break;
+    case 4: ck_direct_tile(widening, 2, 2, g, panel, panels); break;
+    case 5: ck_direct_tile(widening, 2, 4, g, panel, panels); break;
+    case 6: ck_direct_tile(widening, 3, 2, g, panel, panels); break;
+    case 7: ck_direct_tile(widening, 3, 4, g, panel, panels); break;
+    case 8: ck_direct_tile(widening, 4, 2, g, panel, panels); break;
+    case 9: ck_direct_tile(widening, 4, 4, g, panel, panels); break;
+    case 10: case 11: ck_direct_tile(widening, 5, 2, g, panel, panels); break;
+    case 12: case 13: ck_direct_tile(widening, 6, 2, g, panel, panels); break;
+    case 14: case 15: ck_direct_tile(widening, 7, 2, g, panel, panels); break;
+    default: ck_direct_tile(widening, 8, 2, g, panel, panels); break;
+  }
 }
 
 // ---- Many rows
@@ -100,10 +139,12 @@ CK_INLINE void ck_widen_panels(ck_widening widening, const uint16_t *from, size_
   }
 }
 
-CK_INLINE void ck_float_tile(int R, const float *x, size_t stride, const float (*w)[ck_float_columns], size_t count, float (*sums)[ck_float_columns],
-                             const char *next) {
+// R rows × 32 outputs, added to `sums`, or written there where these are the first inputs. `next` is what is fetched for later.
+CK_INLINE void ck_float_tile(int R, const float *x, size_t stride, const float (*w)[ck_float_columns], size_t count, int is_first,
+                             float (*sums)[ck_float_columns], const char *next) {
   __m512 c[ck_tile_rows][2];
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < 2; p++) c[r][p] = _mm512_load_ps(sums[r] + p * ck_panel);
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < 2; p++)
+    c[r][p] = is_first ? _mm512_setzero_ps() : _mm512_load_ps(sums[r] + p * ck_panel);
   for (size_t k = 0; k < count; k++) {
     __m512 w0 = _mm512_load_ps(w[k]), w1 = _mm512_load_ps(w[k] + ck_panel);
     _mm_prefetch(next + k * 64, _MM_HINT_T1);
@@ -116,25 +157,16 @@ CK_INLINE void ck_float_tile(int R, const float *x, size_t stride, const float (
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < 2; p++) _mm512_store_ps(sums[r] + p * ck_panel, c[r][p]);
 }
 
-static void ck_run_float_tile(size_t rows, const float *x, size_t stride, const float (*w)[ck_float_columns], size_t count,
+CK_APART void ck_run_float_tile(size_t rows, const float *x, size_t stride, const float (*w)[ck_float_columns], size_t count, int is_first,
                               float (*sums)[ck_float_columns], const char *next) {
   switch (rows) {
 #define CK_CASE(R) \
-  case R: ck_float_tile(R, x, stride, w, count, sums, next); break;
+  case R: ck_float_tile(R, x, stride, w, count, is_first, sums, next); break;
     CK_CASE(1) CK_CASE(2) CK_CASE(3) CK_CASE(4) CK_CASE(5) CK_CASE(6) CK_CASE(7) CK_CASE(8) CK_CASE(9) CK_CASE(10) CK_CASE(11)
-    default: ck_float_tile(12, x, stride, w, count, sums, next); break;
+    default: ck_float_tile(12, x, stride, w, count, is_first, sums, next); break;
 #undef CK_CASE
   }
 }
-
-// A product as the loops here see it: `inputs` are those of x, K, or K padded to pairs.
-typedef struct ck_float_product {
-  const ck_gemm_weights *w;
-  const float *x;
-  size_t stride, inputs;
-  const ck_gemm_output *y;
-  ck_float_workspace *s;
-} ck_float_product;
 
 // Writes the outputs of rows m ..< m + rows of panel `panel`; a row of sums is `step` floats.
 CK_INLINE void ck_finish_floats(const ck_float_product *g, size_t m, size_t rows, size_t panel, const float *sums, size_t step) {
@@ -146,45 +178,41 @@ CK_INLINE void ck_finish_floats(const ck_float_product *g, size_t m, size_t rows
 CK_INLINE void ck_float_panels(ck_widening widening, const ck_float_product *g, size_t first, size_t rows, size_t panel, size_t panels) {
   size_t size = ck_widened_panel(widening, g->w->inputs), second = panels > 1 ? size : 0, tiles = (rows + ck_tile_rows - 1) / ck_tile_rows;
   const uint16_t *values = (const uint16_t *)(const void *)g->w->codes + panel * size;
-  memset(g->s->sums, 0, rows * sizeof g->s->sums[0]);
   for (size_t k = 0; k < g->inputs; k += ck_float_block) {
     size_t count = g->inputs - k < ck_float_block ? g->inputs - k : ck_float_block;
     ck_widen_panels(widening, values + k * ck_panel, second, count, g->s->panel);
     const char *next = (const char *)(values + (k + count) * ck_panel);
-    for (size_t tile = 0, m = 0; tile < tiles; tile++) {
-      size_t height = (rows - m) / (tiles - tile);
-      ck_run_float_tile(height, g->x + (first + m) * g->stride + k, g->stride, (const float(*)[ck_float_columns])g->s->panel, count, g->s->sums + m,
-                        next);
-      m += height;
+    for (size_t tile = 0, m = 0, height; tile < tiles; tile++, m += height) {
+      height = (rows - m) / (tiles - tile);
+      const float *x = g->x + (first + m) * g->stride + k;
+      uint64_t control = ck_begin_sums(widening);
+      ck_run_float_tile(height, x, g->stride, (const float(*)[ck_float_columns])g->s->panel, count, k == 0, g->s->sums + m, next);
+      ck_end_sums(widening, control);
+      if (k + count < g->inputs) continue;
+      for (size_t p = 0; p < panels; p++) ck_finish_floats(g, first + m, height, panel + p, g->s->sums[m] + p * ck_panel, ck_float_columns);
     }
   }
-  for (size_t p = 0; p < panels; p++) ck_finish_floats(g, first, rows, panel + p, g->s->sums[0] + p * ck_panel, ck_float_columns);
 }
 
-CK_INLINE void ck_direct_panels(ck_widening widening, int R, int P, const ck_float_product *g, size_t panel, size_t panels) {
-  float(*sums)[ck_panel] = (float(*)[ck_panel])(void *)g->s->sums;
-  ck_direct_tile(widening, R, P, g->w, g->x, g->stride, g->inputs, panel, panels, sums);
-  for (size_t p = 0; p < panels && p < (size_t)P; p++) ck_finish_floats(g, 0, (size_t)R, panel + p, sums[p], (size_t)P * ck_panel);
-}
-// R rows: P panels at a time, then two.
-CK_INLINE void ck_direct_rows_of(ck_widening widening, int R, int P, const ck_float_product *g, size_t panel_begin, size_t panel_end) {
-  size_t panel = panel_begin;
-  for (; panel_end - panel >= (size_t)P; panel += (size_t)P) ck_direct_panels(widening, R, P, g, panel, (size_t)P);
-  for (; panel < panel_end; panel += 2) ck_direct_panels(widening, R, 2, g, panel, panel_end - panel < 2 ? 1 : 2);
+CK_INLINE void ck_direct_gemm(ck_widening widening, ck_direct_sums_fn *direct_sums, const ck_float_product *g, size_t rows, size_t panel_begin,
+                              size_t panel_end) {
+  size_t wide = ck_direct_width(rows);
+  for (size_t panel = panel_begin, panels; panel < panel_end; panel += panels) {
+    size_t left = panel_end - panel, width = left >= wide ? wide : 2;
+    panels = left < width ? left : width;
+    uint64_t control = ck_begin_sums(widening);
+    direct_sums(g, rows, width == wide, panel, panels);
+    ck_end_sums(widening, control);
+    for (size_t p = 0; p < panels; p++) ck_finish_floats(g, 0, rows, panel + p, g->s->sums[0] + p * ck_panel, width * ck_panel);
+  }
 }
 
 // Rows row_begin ..< row_end and panels of a product of `all_rows` rows.
-CK_INLINE void ck_float_gemm(ck_widening widening, const ck_float_product *g, size_t all_rows, size_t row_begin, size_t row_end, size_t panel_begin,
-                             size_t panel_end) {
-  switch (all_rows) {
-    case 1: ck_direct_rows_of(widening, 1, 8, g, panel_begin, panel_end); return;
-    case 2: ck_direct_rows_of(widening, 2, 4, g, panel_begin, panel_end); return;
-    case 3: ck_direct_rows_of(widening, 3, 4, g, panel_begin, panel_end); return;
-    case 4: ck_direct_rows_of(widening, 4, 4, g, panel_begin, panel_end); return;
-    case 5: ck_direct_rows_of(widening, 5, 2, g, panel_begin, panel_end); return;
-    case 6: ck_direct_rows_of(widening, 6, 2, g, panel_begin, panel_end); return;
-    case 7: ck_direct_rows_of(widening, 7, 2, g, panel_begin, panel_end); return;
-    case 8: ck_direct_rows_of(widening, 8, 2, g, panel_begin, panel_end); return;
+CK_INLINE void ck_float_gemm(ck_widening widening, ck_direct_sums_fn *direct_sums, const ck_float_product *g, size_t all_rows, size_t row_begin,
+                             size_t row_end, size_t panel_begin, size_t panel_end) {
+  if (all_rows <= ck_direct_rows) {
+    ck_direct_gemm(widening, direct_sums, g, all_rows, panel_begin, panel_end);
+    return;
   }
   for (size_t first = row_begin; first < row_end; first += ck_float_chunk) {
     size_t rows = row_end - first < ck_float_chunk ? row_end - first : ck_float_chunk;

@@ -7,7 +7,6 @@
 // gemm_half.c: float32 × 16-bit floats. gemm_bf16.c: BF16 × BF16.
 ck_fn_gemm ck_gemm_half_f16__avx512, ck_gemm_half_bf16__avx512;
 ck_fn_gemm ck_gemm_bf16_bf16_fma__avx512;
-ck_fn_gemm_pack_activations ck_pack_exchanged_bf16__avx512;
 size_t ck_gemm_float_workspace_bytes__avx512(void);
 
 #endif
