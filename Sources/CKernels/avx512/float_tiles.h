@@ -7,7 +7,7 @@
 //           Bytes are the limit (32 for 16·R multiply-adds), as long as widening, a cycle for 16 weights of FP16, half of one for BF16, is hidden.
 //   panels  more rows: 32 outputs × 256 inputs are widened once into L1 (32 KB of 48) and used by all rows in tiles of up to 12 × 32: 24 sums, 2
 //           registers of weights, 12 broadcasts: 24 multiply-adds in 12 cycles want 14 of 24 loads. Rows are cut into tiles of about equal size.
-//           Each step of the first tiles also fetches a line of the next 16 KB of weights, so that memory is read while products run.
+//           Each step of a tile also fetches the weights of a step of the next block, so that memory is read while products run.
 #ifndef CK_AVX512_FLOAT_TILES_H
 #define CK_AVX512_FLOAT_TILES_H
 
@@ -139,15 +139,17 @@ CK_INLINE void ck_widen_panels(ck_widening widening, const uint16_t *from, size_
   }
 }
 
-// R rows × 32 outputs, added to `sums`, or written there where these are the first inputs. `next` is what is fetched for later.
+// R rows × 32 outputs, added to `sums`, or written there where these are the first inputs. `next` are weights of two panels that are fetched for later.
 CK_INLINE void ck_float_tile(int R, const float *x, size_t stride, const float (*w)[ck_float_columns], size_t count, int is_first,
-                             float (*sums)[ck_float_columns], const char *next) {
+                             float (*sums)[ck_float_columns], const uint16_t *const next[2]) {
+  const uint16_t *next0 = next[0], *next1 = next[1];
   __m512 c[ck_tile_rows][2];
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < 2; p++)
     c[r][p] = is_first ? _mm512_setzero_ps() : _mm512_load_ps(sums[r] + p * ck_panel);
   for (size_t k = 0; k < count; k++) {
     __m512 w0 = _mm512_load_ps(w[k]), w1 = _mm512_load_ps(w[k] + ck_panel);
-    _mm_prefetch(next + k * 64, _MM_HINT_T1);
+    _mm_prefetch((const char *)(next0 + k * ck_panel), _MM_HINT_T1);
+    _mm_prefetch((const char *)(next1 + k * ck_panel), _MM_HINT_T1);
     CK_UNROLL for (int r = 0; r < R; r++) {
       __m512 a = _mm512_set1_ps(x[(size_t)r * stride + k]);
       c[r][0] = _mm512_fmadd_ps(a, w0, c[r][0]);
@@ -158,7 +160,7 @@ CK_INLINE void ck_float_tile(int R, const float *x, size_t stride, const float (
 }
 
 CK_APART void ck_run_float_tile(size_t rows, const float *x, size_t stride, const float (*w)[ck_float_columns], size_t count, int is_first,
-                              float (*sums)[ck_float_columns], const char *next) {
+                              float (*sums)[ck_float_columns], const uint16_t *const next[2]) {
   switch (rows) {
 #define CK_CASE(R) \
   case R: ck_float_tile(R, x, stride, w, count, is_first, sums, next); break;
@@ -181,7 +183,7 @@ CK_INLINE void ck_float_panels(ck_widening widening, const ck_float_product *g, 
   for (size_t k = 0; k < g->inputs; k += ck_float_block) {
     size_t count = g->inputs - k < ck_float_block ? g->inputs - k : ck_float_block;
     ck_widen_panels(widening, values + k * ck_panel, second, count, g->s->panel);
-    const char *next = (const char *)(values + (k + count) * ck_panel);
+    const uint16_t *after = k + count < g->inputs ? values + (k + count) * ck_panel : values + 2 * size, *const next[2] = {after, after + size};
     for (size_t tile = 0, m = 0, height; tile < tiles; tile++, m += height) {
       height = (rows - m) / (tiles - tile);
       const float *x = g->x + (first + m) * g->stride + k;
