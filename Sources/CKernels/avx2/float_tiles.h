@@ -4,7 +4,7 @@
 #define CK_AVX2_FLOAT_TILES_H
 
 #include "epilogue.h"
-#include "float_environment.h"
+#include "../float_environment.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX2)
 

@@ -12,7 +12,7 @@
 #define CK_AVX512_FLOAT_TILES_H
 
 #include "epilogue.h"
-#include "float_environment.h"
+#include "../float_environment.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512)
 

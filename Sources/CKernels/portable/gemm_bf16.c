@@ -5,7 +5,7 @@
 #include "../gemm/activations.h"
 #include "dispatch.h"
 #include "epilogue.h"
-#include "float_environment.h"
+#include "../float_environment.h"
 
 CK_NO_CONTRACTION
 
