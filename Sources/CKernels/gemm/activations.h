@@ -61,6 +61,19 @@ CK_INLINE void ck_pack_bf16_rows(const ck_gemm_source *x, size_t row_begin, size
 }
 static inline size_t ck_bf16_activation_bytes(size_t rows, size_t inputs) { return rows * ck_round_up(inputs, 2) * sizeof(uint16_t); }
 
+// The same as words of 64 inputs, [M][K64/8].
+CK_INLINE void ck_pack_sign_words(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to,
+                                  ck_fn_binarize_rows_u1_f32 *binarize_rows) {
+  size_t row_bytes = ck_sign_words(x->inputs) * sizeof(uint64_t);
+  for (size_t m = row_begin; m < row_end; m++) {
+    uint8_t *row = to->codes + m * row_bytes;
+    memset(row + row_bytes - 4, 0, 4);  // a row of bits is padded to 32 inputs
+    binarize_rows(x->data + m * x->stride, 1, x->inputs, x->stride, row, to->scales + m);
+    if (x->fixed_scale != 0) to->scales[m] = x->fixed_scale;
+  }
+}
+static inline size_t ck_sign_word_bytes(size_t rows, size_t inputs) { return rows * ck_sign_words(inputs) * sizeof(uint64_t); }
+
 static inline size_t ck_panel16_activation_bytes(size_t rows, size_t inputs) {
   return (rows <= ck_few_rows ? rows : ck_round_up(rows, ck_row_block)) * ck_round_up(inputs, ck_fold);
 }
