@@ -28,4 +28,19 @@ const ck_gemm_config ck_gemm_bf16_bf16__avx512 =
     CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, float_few_rows, float_chunk_rows, 0, ck_gemm_bf16_bf16_fma__avx512, ck_panel16x2_sizes,
                    ck_panel16x2_pack, ck_panel16x2_unpack, ck_exchanged_bf16_bytes, ck_pack_exchanged_bf16__avx2, float_workspace);
 
+// ---- Signs
+
+static void pack_signs(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  (void)workspace;
+  ck_pack_sign_words(x, row_begin, row_end, to, ck_binarize_rows_u1_f32__avx512);
+}
+static size_t no_workspace(const ck_gemm_shape *shape, size_t rows) {
+  (void)shape, (void)rows;
+  return 0;
+}
+
+const ck_gemm_config ck_gemm_u1_s1__avx512 =
+    CK_GEMM_CONFIG(CK_PANEL16_WORDS, 1, ck_panel, 1, 64, 0, ck_row_chunk, 0, ck_gemm_signs__avx512, ck_panel16x64_sizes, ck_panel16x64_pack,
+                   ck_panel16x64_unpack, ck_sign_word_bytes, pack_signs, no_workspace);
+
 #endif

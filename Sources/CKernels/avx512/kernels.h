@@ -9,4 +9,6 @@ ck_fn_gemm ck_gemm_half_f16__avx512, ck_gemm_half_bf16__avx512;
 ck_fn_gemm ck_gemm_bf16_bf16_fma__avx512;
 size_t ck_gemm_float_workspace_bytes__avx512(void);
 
+ck_fn_gemm ck_gemm_signs__avx512;  // gemm_signs.c
+
 #endif

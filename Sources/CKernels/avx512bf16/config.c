@@ -24,7 +24,7 @@ const ck_gemm_config ck_gemm_bf16_bf16__avx512bf16 =
 
 static void pack_signs(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
   (void)workspace;
-  ck_pack_sign_words(x, row_begin, row_end, to, ck_binarize_rows_u1_f32__avx2);
+  ck_pack_sign_words(x, row_begin, row_end, to, ck_binarize_rows_u1_f32__avx512);
 }
 
 const ck_gemm_config ck_gemm_u1_s1__avx512bf16 =

@@ -65,6 +65,10 @@ static inline size_t ck_bf16_activation_bytes(size_t rows, size_t inputs) { retu
 CK_INLINE void ck_pack_sign_words(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to,
                                   ck_fn_binarize_rows_u1_f32 *binarize_rows) {
   size_t row_bytes = ck_sign_words(x->inputs) * sizeof(uint64_t);
+  if (row_bytes * 8 == ck_round_up(x->inputs, ck_fold)) {
+    ck_pack_signs(x, row_begin, row_end, to, binarize_rows);
+    return;
+  }
   for (size_t m = row_begin; m < row_end; m++) {
     uint8_t *row = to->codes + m * row_bytes;
     memset(row + row_bytes - 4, 0, 4);  // a row of bits is padded to 32 inputs
