@@ -28,7 +28,8 @@ CK_INLINE void panel_through_k(int is_bf16, const ck_gemm_weights *w, const floa
       _mm256_store_ps(s->panel[k] + 8, widen(is_bf16, values + (first + k) * ck_panel + 8));
     }
     for (size_t m = 0; m < rows; m += ck_tile_rows)
-      ck_run_float_tile(rows - m < ck_tile_rows ? rows - m : ck_tile_rows, x + m * stride + first, stride, (const float(*)[ck_panel])s->panel, inputs, s->sums + m);
+      ck_run_float_tile(rows - m < ck_tile_rows ? rows - m : ck_tile_rows, x + m * stride + first, stride, (const float(*)[ck_panel])s->panel,
+                        inputs, s->sums + m);
   }
 }
 
@@ -89,7 +90,7 @@ CK_INLINE void gemm_half(int is_bf16, const ck_gemm_weights *w, const ck_gemm_ac
 #define GEMM_HALF(name, is_bf16)                                                                                                      \
   void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,       \
             size_t panel_begin, size_t panel_end, void *space) {                                                                     \
-    gemm_half(is_bf16, w, x, y, row_begin, row_end, panel_begin, panel_end, (ck_float_workspace *)space);                                     \
+    gemm_half(is_bf16, w, x, y, row_begin, row_end, panel_begin, panel_end, (ck_float_workspace *)space);                            \
   }
 GEMM_HALF(ck_gemm_half_f16__avx2, 0)
 GEMM_HALF(ck_gemm_half_bf16__avx2, 1)

@@ -8,9 +8,6 @@
 
 // ---- 16-bit floats
 
-// Rows up to which weights are widened in registers (float_tiles.h), and rows that share a widened panel.
-enum { float_few_rows = 8, float_chunk_rows = 256 };
-
 static size_t float_workspace(const ck_gemm_shape *shape, size_t rows) {
   (void)shape, (void)rows;
   return ck_gemm_float_workspace_bytes__avx512();
@@ -18,14 +15,14 @@ static size_t float_workspace(const ck_gemm_shape *shape, size_t rows) {
 
 // BF16 in pairs: one operation for 16 weights widens them, two in panel16.
 const ck_gemm_config ck_gemm_f32_f16__avx512 =
-    CK_GEMM_CONFIG(CK_PANEL16_HALF, 16, ck_panel, 1, 1, float_few_rows, float_chunk_rows, ck_gemm_reads_floats, ck_gemm_half_f16__avx512,
+    CK_GEMM_CONFIG(CK_PANEL16_HALF, 16, ck_panel, 1, 1, ck_direct_rows, ck_float_chunk, ck_gemm_reads_floats, ck_gemm_half_f16__avx512,
                    ck_panel16_sizes_half, ck_panel16_pack_half, ck_panel16_unpack_half, ck_no_activation_bytes, ck_pack_nothing, float_workspace);
 const ck_gemm_config ck_gemm_f32_bf16__avx512 =
-    CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, float_few_rows, float_chunk_rows, ck_gemm_reads_floats, ck_gemm_half_bf16__avx512,
+    CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, ck_direct_rows, ck_float_chunk, ck_gemm_reads_floats, ck_gemm_half_bf16__avx512,
                    ck_panel16x2_sizes, ck_panel16x2_pack, ck_panel16x2_unpack, ck_no_activation_bytes, ck_pack_nothing, float_workspace);
 // Packed as for AVX2, by its function: 1 % of the product.
 const ck_gemm_config ck_gemm_bf16_bf16__avx512 =
-    CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, float_few_rows, float_chunk_rows, 0, ck_gemm_bf16_bf16_fma__avx512, ck_panel16x2_sizes,
+    CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, ck_direct_rows, ck_float_chunk, 0, ck_gemm_bf16_bf16_fma__avx512, ck_panel16x2_sizes,
                    ck_panel16x2_pack, ck_panel16x2_unpack, ck_exchanged_bf16_bytes, ck_pack_exchanged_bf16__avx2, float_workspace);
 
 // ---- Signs

@@ -3,7 +3,7 @@
 // Every output is one sum in ascending order of k, begun at 0, each step one fused multiply-add: the same bits for any number of rows, however the
 // product is cut. What hides the latency of the multiply-add (4 cycles, 2 a cycle) are the outputs: at least 8 registers of sums at a time.
 //
-//   direct  up to ck_direct_rows rows: weights are widened in registers and used once by all rows. R rows × P panels of 16 outputs, P = 8, 4, 3, 2.
+//   direct  up to ck_direct_rows rows: weights are widened in registers and used once by all rows. R rows × P panels of 16 outputs, P = 8, 4 or 2.
 //           Bytes are the limit (32 for 16·R multiply-adds), as long as widening, a cycle for 16 weights of FP16, half of one for BF16, is hidden.
 //   panels  more rows: 32 outputs × 256 inputs are widened once into L1 (32 KB of 48) and used by all rows in tiles of up to 12 × 32: 24 sums, 2
 //           registers of weights, 12 broadcasts: 24 multiply-adds in 12 cycles want 14 of 24 loads. Rows are cut into tiles of about equal size.
@@ -12,11 +12,19 @@
 #define CK_AVX512_FLOAT_TILES_H
 
 #include "epilogue.h"
+#include "kernels.h"
 #include "../float_environment.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512)
 
-enum { ck_float_block = 256, ck_float_columns = 2 * ck_panel, ck_tile_rows = 12, ck_direct_rows = 8, ck_float_chunk = 256 };
+enum { ck_float_block = 256, ck_float_columns = 2 * ck_panel, ck_tile_rows = 12 };
+
+// Rows that share a widened panel: all their inputs are read for every 32 outputs, so they should stay in 1 MB of L2 (256×4096×1000 on Emerald Rapids:
+// 141 GFLOP/s in one chunk of 4 MB, 146 in chunks of 64 rows); 48 are enough to hide the widening.
+CK_INLINE size_t ck_float_rows_at_once(size_t inputs) {
+  size_t rows = ((size_t)1 << 18) / (inputs | 1);
+  return rows < 48 ? 48 : rows < ck_float_chunk ? rows : ck_float_chunk;
+}
 
 typedef struct ck_float_workspace {
   float panel[ck_float_block][ck_float_columns];
@@ -180,7 +188,8 @@ CK_INLINE void ck_finish_floats(const ck_float_product *g, size_t m, size_t rows
 CK_INLINE void ck_float_panels(ck_widening widening, const ck_float_product *g, size_t first, size_t rows, size_t panel, size_t panels) {
   size_t size = ck_widened_panel(widening, g->w->inputs), second = panels > 1 ? size : 0, tiles = (rows + ck_tile_rows - 1) / ck_tile_rows;
   const uint16_t *values = (const uint16_t *)(const void *)g->w->codes + panel * size;
-  for (size_t k = 0; k < g->inputs; k += ck_float_block) {
+  size_t k = 0;
+  do {  // no inputs are one block of none
     size_t count = g->inputs - k < ck_float_block ? g->inputs - k : ck_float_block;
     ck_widen_panels(widening, values + k * ck_panel, second, count, g->s->panel);
     const uint16_t *after = k + count < g->inputs ? values + (k + count) * ck_panel : values + 2 * size, *const next[2] = {after, after + size};
@@ -193,7 +202,7 @@ CK_INLINE void ck_float_panels(ck_widening widening, const ck_float_product *g, 
       if (k + count < g->inputs) continue;
       for (size_t p = 0; p < panels; p++) ck_finish_floats(g, first + m, height, panel + p, g->s->sums[m] + p * ck_panel, ck_float_columns);
     }
-  }
+  } while ((k += ck_float_block) < g->inputs);
 }
 
 CK_INLINE void ck_direct_gemm(ck_widening widening, ck_direct_sums_fn *direct_sums, const ck_float_product *g, size_t rows, size_t panel_begin,
@@ -216,8 +225,9 @@ CK_INLINE void ck_float_gemm(ck_widening widening, ck_direct_sums_fn *direct_sum
     ck_direct_gemm(widening, direct_sums, g, all_rows, panel_begin, panel_end);
     return;
   }
-  for (size_t first = row_begin; first < row_end; first += ck_float_chunk) {
-    size_t rows = row_end - first < ck_float_chunk ? row_end - first : ck_float_chunk;
+  size_t chunk = ck_float_rows_at_once(g->inputs);
+  for (size_t first = row_begin; first < row_end; first += chunk) {
+    size_t rows = row_end - first < chunk ? row_end - first : chunk;
     for (size_t panel = panel_begin; panel < panel_end; panel += 2)
       ck_float_panels(widening, g, first, rows, panel, panel_end - panel < 2 ? 1 : 2);
   }

@@ -4,6 +4,8 @@
 
 #include "gemm.h"
 
+// Of float_tiles.h: rows up to which weights are widened in registers, and the most rows that share a widened panel.
+enum { ck_direct_rows = 8, ck_float_chunk = 256 };
 // gemm_half.c: float32 × 16-bit floats. gemm_bf16.c: BF16 × BF16.
 ck_fn_gemm ck_gemm_half_f16__avx512, ck_gemm_half_bf16__avx512;
 ck_fn_gemm ck_gemm_bf16_bf16_fma__avx512;

@@ -55,7 +55,7 @@ CK_INLINE void ck_pack_bf16_rows(const ck_gemm_source *x, size_t row_begin, size
   size_t padded = ck_round_up(x->inputs, 2);
   for (size_t m = row_begin; m < row_end; m++) {
     uint16_t *row = (uint16_t *)(void *)to->codes + m * padded;
-    row[padded - 1] = 0;
+    if (padded > x->inputs) row[x->inputs] = 0;
     round(x->data + m * x->stride, row, x->inputs);
   }
 }
