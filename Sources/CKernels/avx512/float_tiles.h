@@ -5,8 +5,9 @@
 //
 //   direct  up to ck_direct_rows rows: weights are widened in registers and used once by all rows. R rows × P panels of 16 outputs, P = 8, 4 or 2.
 //           Bytes are the limit (32 for 16·R multiply-adds), as long as widening, a cycle for 16 weights of FP16, half of one for BF16, is hidden.
-//   panels  more rows: 32 outputs × 256 inputs are widened once into L1 (32 KB of 48) and used by all rows in tiles of up to 12 × 32: 24 sums, 2
-//           registers of weights, 12 broadcasts: 24 multiply-adds in 12 cycles want 14 of 24 loads. Rows are cut into tiles of about equal size.
+//   panels  more rows: 32 outputs × 128 inputs are widened once into L1 (16 KB) and used by all rows in tiles of up to 12 × 32: 24 sums, 2 registers of
+//           weights, 12 broadcasts: 24 multiply-adds in 12 cycles want 14 of 24 loads. Rows are cut into tiles of about equal size. With 256 inputs, 32 of
+//           48 KB, activations and weights push each other out of L1 (16×4096×4096: 124 GFLOP/s, with 128 inputs 143).
 //           Each step of a tile also fetches the weights of a step of the next block, so that memory is read while products run.
 #ifndef CK_AVX512_FLOAT_TILES_H
 #define CK_AVX512_FLOAT_TILES_H
@@ -17,7 +18,7 @@
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512)
 
-enum { ck_float_block = 256, ck_float_columns = 2 * ck_panel, ck_tile_rows = 12 };
+enum { ck_float_block = 128, ck_float_columns = 2 * ck_panel, ck_tile_rows = 12 };
 
 // Rows that share a widened panel: all their inputs are read for every 32 outputs, so they should stay in 1 MB of L2 (256×4096×1000 on Emerald Rapids:
 // 141 GFLOP/s in one chunk of 4 MB, 146 in chunks of 64 rows); 48 are enough to hide the widening.

@@ -199,8 +199,9 @@ typedef ck_gemm_config ck_config_gemm_f32_bf16;
 // format, and is what `vdpbf16ps` computes, so that every set gives the same bits:
 //     sum = 0;  for each pair of inputs 2·t, 2·t + 1 in order, K padded with a zero:  sum = fma(x[2t+1], w[2t+1], sum);  sum = fma(x[2t], w[2t], sum)
 // fma rounds once, to nearest, ties to even. Subnormal x, w count as zeros of their sign, and a result that is below 2⁻¹²⁶ when rounded to 24 bits
-// becomes a zero of its sign, whatever MXCSR or FPCR say (Intel SDM volume 2C, VDPBF16PS: DAZ, FTZ, RNE; tininess is found after rounding). Where
-// a sum is a NaN it is one on every set, but its payload is not defined. Bias, ReLU and codes follow as elsewhere.
+// becomes a zero of its sign, whatever MXCSR or FPCR say (Intel's manual, VDPBF16PS: to nearest even, denormals flushed on input and output, MXCSR
+// neither asked nor changed; that tininess is found after rounding, was found by comparison). Where a sum is a NaN it is one on every set, but its payload
+// is not defined. Bias, ReLU and codes follow as elsewhere.
 //   Error. Each of the n = K + 1 steps rounds: a relative error of at most u = 2⁻²⁴, so with all steps ((1 + u)ⁿ − 1) · Σ |x·w|, which is below
 // 2·n·u · Σ |x·w| for n ≤ 2²³. Each step may also lose a result below 2⁻¹²⁶, and a product whose x (or w) is below 2⁻¹²⁶, which is less than
 // 2⁻¹²⁶ · |w| (or |x|); later roundings enlarge both by less than (1 + u)ⁿ < 2. With x and w after rounding to BF16, unless a sum leaves float32:
