@@ -49,6 +49,7 @@ static inline void ck_end_default_floats(uint64_t control) {
 #else
   fesetround((int)control);
 #endif
+  __asm__ volatile("" ::: "memory");
 }
 
 #endif
