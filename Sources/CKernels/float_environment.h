@@ -30,6 +30,16 @@ static inline uint64_t ck_begin_default_floats(void) {
   return control;
 }
 
+#if defined(__x86_64__)
+// The environment of products of BF16: to nearest, subnormals flushed on input and output, all exceptions masked. Ended the same way.
+static inline uint64_t ck_begin_flushing_floats(void) {
+  uint64_t control = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(0x1F80u /* masks */ | 1u << 15 /* FTZ */ | 1u << 6 /* DAZ */);
+  __asm__ volatile("" ::: "memory");
+  return control;
+}
+#endif
+
 static inline void ck_end_default_floats(uint64_t control) {
   __asm__ volatile("" ::: "memory");
 #if defined(__x86_64__)
@@ -39,6 +49,7 @@ static inline void ck_end_default_floats(uint64_t control) {
 #else
   fesetround((int)control);
 #endif
+  __asm__ volatile("" ::: "memory");
 }
 
 #endif

@@ -72,6 +72,9 @@ const ck_gemm_config ck_gemm_u1_s1__avx2 =
                    ck_panel16_pack_s1, ck_panel16_unpack_s1, ck_sign_activation_bytes, pack_signs, binary_workspace);
 const ck_gemm_config ck_gemm_f32_f16__avx2 = HALF(ck_gemm_half_f16__avx2);
 const ck_gemm_config ck_gemm_f32_bf16__avx2 = HALF(ck_gemm_half_bf16__avx2);
+const ck_gemm_config ck_gemm_bf16_bf16__avx2 =
+    CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, few_rows, ck_row_chunk, 0, ck_gemm_bf16_bf16_fma__avx2, ck_panel16x2_sizes,
+                   ck_panel16x2_pack, ck_panel16x2_unpack, ck_exchanged_bf16_bytes, ck_pack_exchanged_bf16__avx2, half_workspace);
 
 // ---- Sparse
 

@@ -3,19 +3,14 @@
 // limited by the bandwidth of the weights; four partial sums per output hide the latency of the multiply-add.
 // The path depends on the rows of the whole product alone, so the sums do not depend on how threads cut it.
 #if defined(__x86_64__)
-#include "epilogue.h"
+#include "float_tiles.h"
 #include "kernels.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
-enum { k_block = 256, row_chunk = 240, tile_rows = 6, partial_sums = 4 };
+enum { partial_sums = 4 };
 
-typedef struct workspace {
-  float panel[k_block][ck_panel];
-  float sums[row_chunk][ck_panel];
-} workspace;
-
-size_t ck_gemm_half_workspace_bytes__avx2(void) { return ck_round_up(sizeof(workspace), 64); }
+size_t ck_gemm_half_workspace_bytes__avx2(void) { return ck_round_up(sizeof(ck_float_workspace), 64); }
 
 CK_INLINE __m256 widen(int is_bf16, const uint16_t *p) {
   __m128i v = _mm_loadu_si128((const __m128i *)p);
@@ -23,53 +18,18 @@ CK_INLINE __m256 widen(int is_bf16, const uint16_t *p) {
   return _mm256_cvtph_ps(v);
 }
 
-CK_INLINE void tile(int R, const float *x, size_t stride, const float (*w)[ck_panel], size_t inputs, float (*sums)[ck_panel]) {
-  __m256 c0[tile_rows], c1[tile_rows];
-  CK_UNROLL for (int r = 0; r < R; r++) {
-    c0[r] = _mm256_load_ps(sums[r]);
-    c1[r] = _mm256_load_ps(sums[r] + 8);
-  }
-  for (size_t k = 0; k < inputs; k++) {
-    __m256 w0 = _mm256_load_ps(w[k]), w1 = _mm256_load_ps(w[k] + 8);
-    CK_UNROLL for (int r = 0; r < R; r++) {
-      __m256 a = _mm256_broadcast_ss(x + (size_t)r * stride + k);
-      c0[r] = _mm256_fmadd_ps(a, w0, c0[r]);
-      c1[r] = _mm256_fmadd_ps(a, w1, c1[r]);
-    }
-  }
-  CK_UNROLL for (int r = 0; r < R; r++) {
-    _mm256_store_ps(sums[r], c0[r]);
-    _mm256_store_ps(sums[r] + 8, c1[r]);
-  }
-}
-
-static void run_tile(size_t rows, const float *x, size_t stride, const float (*w)[ck_panel], size_t inputs, float (*sums)[ck_panel]) {
-  switch (rows) {
-    case 1: tile(1, x, stride, w, inputs, sums); break;
-    case 2: tile(2, x, stride, w, inputs, sums); break;
-    case 3: tile(3, x, stride, w, inputs, sums); break;
-    case 4: tile(4, x, stride, w, inputs, sums); break;
-    case 5: tile(5, x, stride, w, inputs, sums); break;
-    default: tile(6, x, stride, w, inputs, sums); break;
-  }
-}
-
-static void finish_row(const ck_gemm_weights *w, const ck_gemm_output *y, size_t m, size_t panel, const float *sums) {
-  size_t n = panel * ck_panel, columns = w->outputs - n < ck_panel ? w->outputs - n : ck_panel;
-  ck_finish_row(y, m, n, columns, _mm256_load_ps(sums), _mm256_load_ps(sums + 8));
-}
-
-CK_INLINE void panel_through_k(int is_bf16, const ck_gemm_weights *w, const float *x, size_t stride, size_t panel, size_t rows, workspace *s) {
+CK_INLINE void panel_through_k(int is_bf16, const ck_gemm_weights *w, const float *x, size_t stride, size_t panel, size_t rows, ck_float_workspace *s) {
   const uint16_t *values = (const uint16_t *)(const void *)w->codes + panel * w->inputs * ck_panel;
   memset(s->sums, 0, rows * sizeof s->sums[0]);
-  for (size_t first = 0; first < w->inputs; first += k_block) {
-    size_t inputs = w->inputs - first < k_block ? w->inputs - first : k_block;
+  for (size_t first = 0; first < w->inputs; first += ck_float_block) {
+    size_t inputs = w->inputs - first < ck_float_block ? w->inputs - first : ck_float_block;
     for (size_t k = 0; k < inputs; k++) {
       _mm256_store_ps(s->panel[k], widen(is_bf16, values + (first + k) * ck_panel));
       _mm256_store_ps(s->panel[k] + 8, widen(is_bf16, values + (first + k) * ck_panel + 8));
     }
-    for (size_t m = 0; m < rows; m += tile_rows)
-      run_tile(rows - m < tile_rows ? rows - m : tile_rows, x + m * stride + first, stride, (const float(*)[ck_panel])s->panel, inputs, s->sums + m);
+    for (size_t m = 0; m < rows; m += ck_tile_rows)
+      ck_run_float_tile(rows - m < ck_tile_rows ? rows - m : ck_tile_rows, x + m * stride + first, stride, (const float(*)[ck_panel])s->panel,
+                        inputs, s->sums + m);
   }
 }
 
@@ -109,11 +69,11 @@ CK_INLINE void few_rows(int is_bf16, int R, int partial, const ck_gemm_weights *
 }
 
 CK_INLINE void gemm_half(int is_bf16, const ck_gemm_weights *w, const ck_gemm_activations *activations, const ck_gemm_output *y,
-                         size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, workspace *s) {
+                         size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, ck_float_workspace *s) {
   const float *x = (const float *)(const void *)activations->codes;
   size_t stride = activations->stride;
-  for (size_t first = row_begin; first < row_end; first += row_chunk) {
-    size_t count = row_end - first < row_chunk ? row_end - first : row_chunk;
+  for (size_t first = row_begin; first < row_end; first += ck_float_chunk) {
+    size_t count = row_end - first < ck_float_chunk ? row_end - first : ck_float_chunk;
     for (size_t panel = panel_begin; panel < panel_end; panel++) {
       switch (activations->rows) {
         case 1: few_rows(is_bf16, 1, 4, w, x, stride, panel, s->sums); break;
@@ -122,7 +82,7 @@ CK_INLINE void gemm_half(int is_bf16, const ck_gemm_weights *w, const ck_gemm_ac
         case 4: few_rows(is_bf16, 4, 1, w, x, stride, panel, s->sums); break;
         default: panel_through_k(is_bf16, w, x + first * stride, stride, panel, count, s);
       }
-      for (size_t m = 0; m < count; m++) finish_row(w, y, first + m, panel, s->sums[m]);
+      for (size_t m = 0; m < count; m++) ck_finish_float_row(w, y, first + m, panel, s->sums[m]);
     }
   }
 }
@@ -130,7 +90,7 @@ CK_INLINE void gemm_half(int is_bf16, const ck_gemm_weights *w, const ck_gemm_ac
 #define GEMM_HALF(name, is_bf16)                                                                                                      \
   void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,       \
             size_t panel_begin, size_t panel_end, void *space) {                                                                     \
-    gemm_half(is_bf16, w, x, y, row_begin, row_end, panel_begin, panel_end, (workspace *)space);                                     \
+    gemm_half(is_bf16, w, x, y, row_begin, row_end, panel_begin, panel_end, (ck_float_workspace *)space);                            \
   }
 GEMM_HALF(ck_gemm_half_f16__avx2, 0)
 GEMM_HALF(ck_gemm_half_bf16__avx2, 1)

@@ -22,6 +22,10 @@ size_t ck_gemm_binary_workspace_bytes__avx2(void);
 // gemm_half.c: 16-bit floats.
 ck_fn_gemm ck_gemm_half_f16__avx2, ck_gemm_half_bf16__avx2;
 size_t ck_gemm_half_workspace_bytes__avx2(void);
+// gemm_bf16.c: BF16 × BF16; float32 activations [M][K2], rounded to BF16, the inputs of each pair exchanged.
+ck_fn_gemm ck_gemm_bf16_bf16_fma__avx2;
+ck_fn_gemm_pack_activations ck_pack_exchanged_bf16__avx2;
+static inline size_t ck_exchanged_bf16_bytes(size_t rows, size_t inputs) { return rows * ck_round_up(inputs, 2) * sizeof(float); }
 
 // sparse_f32.c, sparse_vector.c, sparse_s8.c, sparse_vector_s8.c, sparse_nm.c
 enum { ck_sparse_s8_tile_avx2 = 32 };

@@ -74,6 +74,11 @@ uint32_t ck_machine_features(void) {
   return found;
 }
 
+bool ck_cpu_is_intel(void) {
+  uint32_t a, b, c, d;
+  return __get_cpuid(0, &a, &b, &c, &d) && b == 0x756E6547u /* Genu */ && d == 0x49656E69u /* ineI */ && c == 0x6C65746Eu /* ntel */;
+}
+
 void ck_cpu_name(char *name, size_t capacity) {
   uint32_t words[13] = {0};
   uint32_t a, b, c, d;
@@ -96,6 +101,8 @@ void ck_cpu_name(char *name, size_t capacity) {
 #else
 
 uint32_t ck_machine_features(void) { return 0; }
+
+bool ck_cpu_is_intel(void) { return false; }
 
 void ck_cpu_name(char *name, size_t capacity) {
   if (capacity > 0) name[0] = 0;

@@ -10,7 +10,9 @@
 // K is padded to a multiple of 32 with zero codes (1 bit: with clear bits, whose activations are 0), N to a multiple of 16.
 // Multipliers of a group and panel are 16 bytes in the output order 0–3, 8–11, 4–7, 12–15, which one sign extension and two unpacks
 // turn into pairs of int16.
-//   16-bit floats (layout panel16): [N/16][K][16], bit patterns
+//   16-bit floats (layout panel16): [N/16][K][16], bit patterns; by pairs of inputs (panel16x2): [N/16][K/2][16][2], an odd K padded with zeros
+//   signs as words of 64 inputs (panel16x64): [N/16][K/64][2][8], the words of the even outputs of a panel, then of the odd; bit k % 64 is set where the code
+//   is 1, clear beyond K
 //
 // Activations. Up to ck_few_rows rows: codes[M][K32], row-major. More: blocks of 8 rows, codes[M/8][K32/4][8][4]. K32 is K rounded up to 32; codes
 // beyond K and rows beyond M are zero.
@@ -72,6 +74,23 @@ CK_DECLARE_PANEL16(1)
 ck_fn_gemm_sizes ck_panel16_sizes_half;
 ck_fn_gemm_pack ck_panel16_pack_half;
 ck_fn_gemm_unpack ck_panel16_unpack_half;
+#define CK_PANEL16_PAIRS "panel16x2"
+ck_fn_gemm_sizes ck_panel16x2_sizes;
+ck_fn_gemm_pack ck_panel16x2_pack;
+ck_fn_gemm_unpack ck_panel16x2_unpack;
+// Place of output n, input k; K is padded to `padded`.
+static inline size_t ck_panel16x2_place(size_t padded, size_t n, size_t k) {
+  return n / ck_panel * padded * ck_panel + k / 2 * 2 * ck_panel + n % ck_panel * 2 + k % 2;
+}
+#define CK_PANEL16_WORDS "panel16x64"
+ck_fn_gemm_sizes ck_panel16x64_sizes;
+ck_fn_gemm_pack ck_panel16x64_pack;
+ck_fn_gemm_unpack ck_panel16x64_unpack;
+static inline size_t ck_sign_words(size_t inputs) { return (inputs + 63) / 64; }
+// Place of word t of output n, of `words`.
+static inline size_t ck_panel16x64_place(size_t words, size_t n, size_t t) {
+  return (n / ck_panel * words + t) * ck_panel + n % 2 * 8 + n % ck_panel / 2;
+}
 
 // Configurations are made by this macro alone: a field that is missing does not compile.
 #define CK_GEMM_CONFIG(layout, bits, n_step, m_step, k_step, few_rows, chunk_rows, needs, kernel, sizes, pack_weights, unpack_row, activation_bytes, \

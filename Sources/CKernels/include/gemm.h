@@ -7,7 +7,8 @@
 // With multipliers, int32 sums are exact over one segment of K (ck_gemm_segment); segments are added as floats, in order.
 // Signs. Activations are x ≈ scale · sign, sign 1 where x ≥ 0, else −1 (NaN too), scale = mean |x| of the row, weights of 1 bit without groups:
 //     Y[m, n] = x_scale[m] · scale[n] · (K − 2 · popcount(bits[m] xor bits[n])) + bias[n]
-// Floats. Weights are FP16 or BF16 numbers, activations float32, Y = X · Wᵀ + bias; or both BF16 (gemm_bf16_bf16).
+// Floats. Weights are FP16 or BF16 numbers, activations float32, Y = X · Wᵀ + bias, within K · 2⁻²⁴ · Σ |x · w| (to first order) of the exact sum; or
+// both are BF16 (ck_config_gemm_bf16_bf16).
 //
 // A kernel brings its layout: how weights and activations are packed, and how much scratch memory it needs, is known to its configuration
 // (ck_gemm_config) alone. Callers ask it, and keep the configuration that they packed a matrix for.
@@ -194,6 +195,18 @@ typedef ck_gemm_config ck_config_gemm_u8_s1;
 typedef ck_gemm_config ck_config_gemm_u1_s1;     // W1A1
 typedef ck_gemm_config ck_config_gemm_f32_f16;
 typedef ck_gemm_config ck_config_gemm_f32_bf16;
+// BF16 × BF16, sums in float32. Activations are rounded to BF16 first (to nearest, ties to even, subnormals kept); the order of the sums is part of the
+// format, and is what `vdpbf16ps` computes, so that every set gives the same bits:
+//     sum = 0;  for each pair of inputs 2·t, 2·t + 1 in order, K padded with a zero:  sum = fma(x[2t+1], w[2t+1], sum);  sum = fma(x[2t], w[2t], sum)
+// fma rounds once, to nearest, ties to even. Subnormal x, w count as zeros of their sign, and a result that is below 2⁻¹²⁶ when rounded to 24 bits
+// becomes a zero of its sign, whatever MXCSR or FPCR say (Intel's manual, VDPBF16PS: to nearest even, denormals flushed on input and output, MXCSR
+// neither asked nor changed; that tininess is found after rounding, was found by comparison). Where a sum is a NaN it is one on every set, but its payload
+// is not defined. Bias, ReLU and codes follow as elsewhere.
+//   Error. Each of the n = K + 1 steps rounds: a relative error of at most u = 2⁻²⁴, so with all steps ((1 + u)ⁿ − 1) · Σ |x·w|, which is below
+// 2·n·u · Σ |x·w| for n ≤ 2²³. Each step may also lose a result below 2⁻¹²⁶, and a product whose x (or w) is below 2⁻¹²⁶, which is less than
+// 2⁻¹²⁶ · |w| (or |x|); later roundings enlarge both by less than (1 + u)ⁿ < 2. With x and w after rounding to BF16, unless a sum leaves float32:
+//     |Y − exact| ≤ (K + 2) · 2⁻²³ · Σ |x·w| + 2⁻¹²⁵ · Σ (1 + |x| + |w|)
+typedef ck_gemm_config ck_config_gemm_bf16_bf16;
 
 // Signs of rows and their scales: bits[rows][K32/8], bit k % 8 of byte k / 8 is set where the sign is 1, clear beyond K; scale = mean |x| of each row,
 // the scale of least squared error; the same bits on every instruction set: eight sums, of every eighth element, added in one order. Infinite where

@@ -67,6 +67,9 @@ uint32_t ck_machine_features(void);
 // Whether this machine has all features of `isa`.
 bool ck_isa_is_available(ck_isa isa);
 
+// Whether the processor is Intel's, whose vdpbf16ps (Cooper Lake to Emerald Rapids) takes two cycles where two vfmadd231ps take one.
+bool ck_cpu_is_intel(void);
+
 // Model name of the processor, zero-terminated, at most `capacity` bytes; empty where the processor does not tell.
 void ck_cpu_name(char *_Nonnull name, size_t capacity);
 

@@ -93,4 +93,12 @@ int ck_test_nm(ck_isa isa, const ck_test_nm_case *_Nonnull c);
 // 1 where rounding, quantizing, ranges, interleaving and signs of `count` numbers of all kinds have the bits that scalar.h says.
 int ck_test_elements(ck_isa isa, size_t count, uint64_t seed);
 
+// All three products of floats, gemm_f32_f16, gemm_f32_bf16 and gemm_bf16_bf16, and all types of output. Sums must lie within the bounds of gemm.h, and
+// those of gemm_bf16_bf16 have the bits of the portable kernel (NaNs but for their payload). Numbers are near 1; or of any size up to 2⁵³, subnormals with
+// them; or their products are around 2⁻¹²⁶; or infinities, NaNs, zeros and subnormals are among them.
+// 0, or what failed: a row m as m + 1, packing and memory M + 1, outputs by type and cuts M + 2.
+typedef enum ck_test_float_format { ck_test_f32_f16, ck_test_f32_bf16, ck_test_bf16_bf16 } ck_test_float_format;
+typedef enum ck_test_float_kind { ck_test_float_near_one, ck_test_float_wide, ck_test_float_tiny, ck_test_float_special } ck_test_float_kind;
+size_t ck_test_float_gemm(ck_isa isa, ck_test_float_format format, size_t rows, size_t inputs, size_t outputs, ck_test_float_kind kind, uint64_t seed);
+
 #endif

@@ -1,0 +1,43 @@
+// What the AVX512 kernels are and how they want their operands. Constants that were found by measurement stand here, with the machine.
+#if defined(__x86_64__)
+
+#include "../avx2/kernels.h"
+#include "../gemm/activations.h"
+#include "dispatch.h"
+#include "kernels.h"
+
+// ---- 16-bit floats
+
+static size_t float_workspace(const ck_gemm_shape *shape, size_t rows) {
+  (void)shape, (void)rows;
+  return ck_gemm_float_workspace_bytes__avx512();
+}
+
+// BF16 in pairs: one operation for 16 weights widens them, two in panel16.
+const ck_gemm_config ck_gemm_f32_f16__avx512 =
+    CK_GEMM_CONFIG(CK_PANEL16_HALF, 16, ck_panel, 1, 1, ck_direct_rows, ck_float_chunk, ck_gemm_reads_floats, ck_gemm_half_f16__avx512,
+                   ck_panel16_sizes_half, ck_panel16_pack_half, ck_panel16_unpack_half, ck_no_activation_bytes, ck_pack_nothing, float_workspace);
+const ck_gemm_config ck_gemm_f32_bf16__avx512 =
+    CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, ck_direct_rows, ck_float_chunk, ck_gemm_reads_floats, ck_gemm_half_bf16__avx512,
+                   ck_panel16x2_sizes, ck_panel16x2_pack, ck_panel16x2_unpack, ck_no_activation_bytes, ck_pack_nothing, float_workspace);
+// Packed as for AVX2, by its function: 1 % of the product.
+const ck_gemm_config ck_gemm_bf16_bf16__avx512 =
+    CK_GEMM_CONFIG(CK_PANEL16_PAIRS, 16, ck_panel, 1, 2, ck_direct_rows, ck_float_chunk, 0, ck_gemm_bf16_bf16_fma__avx512, ck_panel16x2_sizes,
+                   ck_panel16x2_pack, ck_panel16x2_unpack, ck_exchanged_bf16_bytes, ck_pack_exchanged_bf16__avx2, float_workspace);
+
+// ---- Signs
+
+static void pack_signs(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  (void)workspace;
+  ck_pack_sign_words(x, row_begin, row_end, to, ck_binarize_rows_u1_f32__avx512);
+}
+static size_t no_workspace(const ck_gemm_shape *shape, size_t rows) {
+  (void)shape, (void)rows;
+  return 0;
+}
+
+const ck_gemm_config ck_gemm_u1_s1__avx512 =
+    CK_GEMM_CONFIG(CK_PANEL16_WORDS, 1, ck_panel, 1, 64, 0, ck_row_chunk, 0, ck_gemm_signs__avx512, ck_panel16x64_sizes, ck_panel16x64_pack,
+                   ck_panel16x64_unpack, ck_sign_word_bytes, pack_signs, no_workspace);
+
+#endif

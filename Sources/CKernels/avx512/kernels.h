@@ -1,0 +1,16 @@
+// What config.c of this set puts together.
+#ifndef CK_AVX512_KERNELS_H
+#define CK_AVX512_KERNELS_H
+
+#include "gemm.h"
+
+// Of float_tiles.h: rows up to which weights are widened in registers, and the most rows that share a widened panel.
+enum { ck_direct_rows = 8, ck_float_chunk = 256 };
+// gemm_half.c: float32 × 16-bit floats. gemm_bf16.c: BF16 × BF16.
+ck_fn_gemm ck_gemm_half_f16__avx512, ck_gemm_half_bf16__avx512;
+ck_fn_gemm ck_gemm_bf16_bf16_fma__avx512;
+size_t ck_gemm_float_workspace_bytes__avx512(void);
+
+ck_fn_gemm ck_gemm_signs__avx512;  // gemm_signs.c
+
+#endif

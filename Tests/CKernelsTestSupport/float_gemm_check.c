@@ -1,0 +1,136 @@
+// Checks products of 16-bit floats: against sums in double within the bounds of gemm.h, whole against cut, and BF16 × BF16 against the portable kernel's bits.
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "CKernelsTestSupport.h"
+#include "guarded.h"
+#include "packed_product.h"
+#include "scalar.h"
+
+CK_NO_CONTRACTION
+
+typedef struct operands {
+  float *x, *bias;     // [M][K], [N]
+  uint16_t *patterns;  // [N][K]
+  size_t rows, inputs, outputs;
+  int relu;
+} operands;
+
+// Numbers near 1; of any exponent, subnormals with them; around the smallest normal number; or infinities, NaNs and zeros among them.
+static float make_number(ck_test_float_kind kind, uint64_t *state) {
+  static const uint32_t special[] = {0,          0x80000000u, 1,          0x80000001u, 0x007FFFFFu, 0x00800000u, 0x80800000u, 0x7F7FFFFFu,
+                                     0xFF7FFFFFu, 0x7F800000u, 0xFF800000u, 0x7FC00001u, 0xFF800001u, 0x3F800000u, 0xBF800000u, 0x00400000u};
+  uint32_t bits = (uint32_t)(ck_test_next(state) >> 24);
+  switch (kind) {
+    case ck_test_float_near_one: return ck_test_number(state);
+    case ck_test_float_tiny: return ck_f32_of_bits((bits & 0x807FFFFFu) | (uint32_t)ck_test_between(state, 50, 75) << 23);
+    case ck_test_float_wide: return ck_f32_of_bits((bits & 0x807FFFFFu) | (uint32_t)ck_test_between(state, 0, 180) << 23);
+    default: return ck_test_between(state, 0, 40) > 0 ? ck_test_number(state) : ck_f32_of_bits(special[bits % 16]);
+  }
+}
+
+static uint16_t make_pattern(ck_test_float_format format, ck_test_float_kind kind, uint64_t *state) {
+  float value = make_number(kind, state);
+  if (format != ck_test_f32_f16) return ck_bf16_from_f32(value);
+  return ck_f16_from_f32(kind == ck_test_float_special ? value : ck_test_number(state));
+}
+
+static operands make_operands(ck_test_float_format format, size_t rows, size_t inputs, size_t outputs, ck_test_float_kind kind, uint64_t seed) {
+  uint64_t state = seed | 1;
+  operands o = {ck_test_guarded(ck_test_slot_source, 4 * rows * inputs, 4), ck_test_guarded(ck_test_slot_others, 4 * outputs, 4),
+                malloc(2 * outputs * inputs), rows, inputs, outputs, (int)(seed % 2)};
+  for (size_t i = 0; i < rows * inputs; i++) o.x[i] = make_number(kind, &state);
+  for (size_t i = 0; i < outputs * inputs; i++) o.patterns[i] = make_pattern(format, kind, &state);
+  for (size_t n = 0; n < outputs; n++) o.bias[n] = (float)ck_test_between(&state, -512, 511) * 0x1p-8f;
+  return o;
+}
+
+static const ck_gemm_config *config_of(ck_isa isa, ck_test_float_format format) {
+  const ck_kernels *kernels = ck_kernels_of(isa);
+  return format == ck_test_f32_f16 ? kernels->gemm_f32_f16 : format == ck_test_f32_bf16 ? kernels->gemm_f32_bf16 : kernels->gemm_bf16_bf16;
+}
+
+// The product into y[M][N], of one type, whole or cut. Returns whether nothing was written outside.
+static int multiply(const operands *o, const ck_gemm_config *config, ck_output_type type, int with_bias, int is_cut, void *y) {
+  ck_gemm_shape shape = {o->inputs, o->outputs, 0};
+  ck_gemm_weights w = ck_test_pack_weights(config, &shape, o->patterns, NULL, NULL);
+  void *workspace = ck_test_guarded(ck_test_slot_workspace, config->workspace_bytes(&shape, o->rows), 64);
+  ck_gemm_source source = {o->x, o->rows, o->inputs, o->inputs, 0, 0, 0};
+  ck_gemm_activations x = ck_test_pack_activations(config, &source, workspace);
+  size_t size = type == ck_output_f32 ? 4 : 1;
+  void *guarded = ck_test_guarded(ck_test_slot_others + 1, size * o->rows * o->outputs, size);
+  ck_gemm_output output = {type, guarded, o->outputs, with_bias ? o->bias : NULL, with_bias && o->relu, 37.5f, type == ck_output_u8 ? 100 : 0};
+  ck_test_multiply(config, &w, &x, &output, is_cut, workspace);
+  memcpy(y, guarded, size * o->rows * o->outputs);
+  return ck_test_guards_are_intact(ck_test_slot_others + 1) && ck_test_guards_are_intact(ck_test_slot_workspace) && ck_test_weights_are_intact() &&
+         ((config->needs & ck_gemm_reads_floats) || ck_test_activations_are_intact());
+}
+
+static int unpacks(const operands *o, const ck_gemm_config *config) {
+  ck_gemm_shape shape = {o->inputs, o->outputs, 0};
+  ck_gemm_weights w = ck_test_pack_weights(config, &shape, o->patterns, NULL, NULL);
+  uint16_t *row = ck_test_guarded(ck_test_slot_others + 1, 2 * o->inputs, 2);
+  int agrees = 1;
+  for (size_t n = 0; n < o->outputs; n++) {
+    config->unpack_row(&w, n, row, NULL);
+    agrees &= memcmp(row, o->patterns + n * o->inputs, 2 * o->inputs) == 0;
+  }
+  return agrees && ck_test_guards_are_intact(ck_test_slot_others + 1);
+}
+
+// Whether a sum, without bias, lies within the bound of its format; sums that may leave float32 are not judged.
+static int is_within_bound(const operands *o, ck_test_float_format format, size_t m, size_t n, float y) {
+  double exact = 0, products = 0, factors = 0, inputs = (double)o->inputs;
+  for (size_t k = 0; k < o->inputs; k++) {
+    uint16_t pattern = o->patterns[n * o->inputs + k];
+    double w = format == ck_test_f32_f16 ? ck_f32_from_f16(pattern) : ck_f32_from_bf16(pattern), x = o->x[m * o->inputs + k];
+    if (format == ck_test_bf16_bf16) x = ck_f32_from_bf16(ck_bf16_from_f32(o->x[m * o->inputs + k]));
+    exact += x * w;
+    products += fabs(x * w);
+    factors += 1 + fabs(x) + fabs(w);
+  }
+  if (!(products < FLT_MAX / 2)) return 1;
+  // Sums in double err too, by inputs · 2⁻⁵³. Products of float32 may be subnormal: 2⁻¹⁵⁰ each.
+  double bound = format == ck_test_bf16_bf16 ? (inputs + 2) * 0x1p-23 * products + 0x1p-125 * factors : inputs * (0x1.001p-24 * products + 0x1p-149);
+  return fabs(y - exact) <= bound + inputs * 0x1p-52 * products;
+}
+
+static int same(float a, float b) { return (a != a && b != b) || memcmp(&a, &b, sizeof a) == 0; }
+
+// Outputs of one type on this set, whole and cut, and what they should be: the portable kernel's for BF16 × BF16, else made from `sums`.
+static int outputs_agree(const operands *o, const ck_gemm_config *config, ck_test_float_format format, ck_output_type type, const float *sums) {
+  size_t count = o->rows * o->outputs, size = type == ck_output_f32 ? 4 : 1;
+  uint8_t *whole = malloc(count * size), *cut = malloc(count * size), *reference = malloc(count * size);
+  int agrees = multiply(o, config, type, 1, 0, whole) && multiply(o, config, type, 1, 1, cut);
+  if (format == ck_test_bf16_bf16) agrees &= multiply(o, config_of(ck_isa_portable, format), type, 1, 0, reference);
+  for (size_t i = 0; i < count; i++) {
+    if (type != ck_output_f32) {
+      agrees &= whole[i] == cut[i] && (format != ck_test_bf16_bf16 || whole[i] == reference[i]);
+      continue;
+    }
+    float y = ((float *)(void *)whole)[i], value = sums[i] + o->bias[i % o->outputs];
+    if (o->relu && value < 0) value = 0;
+    agrees &= same(y, ((float *)(void *)cut)[i]) && same(y, value) && (format != ck_test_bf16_bf16 || same(y, ((float *)(void *)reference)[i]));
+  }
+  free(whole), free(cut), free(reference);
+  return agrees;
+}
+
+size_t ck_test_float_gemm(ck_isa isa, ck_test_float_format format, size_t rows, size_t inputs, size_t outputs, ck_test_float_kind kind, uint64_t seed) {
+  const ck_gemm_config *config = config_of(isa, format);
+  operands o = make_operands(format, rows, inputs, outputs, kind, seed);
+  float *sums = malloc(4 * rows * outputs), *reference = malloc(4 * rows * outputs);
+  size_t failed = unpacks(&o, config) && multiply(&o, config, ck_output_f32, 0, 0, sums) ? 0 : rows + 1;
+  if (format == ck_test_bf16_bf16 && !multiply(&o, config_of(ck_isa_portable, format), ck_output_f32, 0, 0, reference)) failed = rows + 1;
+  for (size_t i = 0; i < rows * outputs && failed == 0; i++) {
+    if (!is_within_bound(&o, format, i / outputs, i % outputs, sums[i])) failed = i / outputs + 1;
+    if (format == ck_test_bf16_bf16 && !same(sums[i], reference[i])) failed = i / outputs + 1;
+  }
+  for (int type = ck_output_f32; type <= ck_output_s8 && failed == 0; type++)
+    if (!outputs_agree(&o, config, format, (ck_output_type)type, sums)) failed = rows + 2;
+  if (!ck_test_guards_are_intact(ck_test_slot_source)) failed = rows + 3;
+  free(sums), free(reference), free(o.patterns);
+  return failed;
+}
