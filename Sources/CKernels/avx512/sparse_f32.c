@@ -29,7 +29,7 @@ CK_INLINE const float *in_register(const float *x) {
 }
 
 // Adds one block to the sums of H outputs: C inputs of the panel from x on, R weights each.
-CK_INLINE void add_block(int R, int C, int H, int V, const float *weights, const float *x, __m512 c[4][most_vectors]) {
+CK_INLINE void add_block(int R, int C, int H, int V, const float *weights, const float *x, __m512 c[16][most_vectors]) {
   CK_UNROLL for (int k = 0; k < C; k++, x += 16 * V, weights += R) {
     __m512 a[most_vectors];
     if (H > 1) CK_UNROLL for (int v = 0; v < V; v++) a[v] = _mm512_loadu_ps(x + 16 * v);
@@ -47,14 +47,14 @@ CK_INLINE void add_block(int R, int C, int H, int V, const float *weights, const
 // strip s is block s · blocks + b. Each sum is a chain of its own, whatever S and V are. Four columns come with one load.
 CK_INLINE void add_strips(int R, int C, int S, int H, int V, int is_fresh, const uint16_t *columns, const float *values, size_t blocks, const float *panel,
                           const size_t *n, const tile_sums *to) {
-  __m512 c[8][4][most_vectors];
+  __m512 c[4][16][most_vectors];
   const size_t block = (size_t)(R * C), pitch = (size_t)(16 * V * C);
   CK_UNROLL for (int s = 0; s < S; s++) CK_UNROLL for (int h = 0; h < H; h++)
     CK_UNROLL for (int v = 0; v < V; v++) c[s][h][v] = first_sum(to, is_fresh, n[s] + (size_t)h, v);
   size_t b = 0;
   if (C == 1) {
     for (; b + 4 <= blocks; b += 4) {
-      uint64_t four[8];
+      uint64_t four[4];
       CK_UNROLL for (int s = 0; s < S; s++) memcpy(&four[s], columns + (size_t)s * blocks + b, 8);
       CK_UNROLL for (size_t i = 0; i < 4; i++) CK_UNROLL for (int s = 0; s < S; s++)
         add_block(R, C, H, V, values + ((size_t)s * blocks + b + i) * block, in_register(panel + (four[s] >> (16 * i) & 0xffff) * pitch), c[s]);
@@ -77,9 +77,10 @@ typedef struct cursor {
 
 // The next S strips, all their outputs.
 CK_INLINE void add_group(int R, int C, int S, int V, int is_fresh, size_t blocks, cursor *at, const float *panel, const tile_sums *to) {
-  const int H = R == 1 ? 1 : 4;
+  // Sums of up to 16 registers: with few vectors more outputs share a load of x.
+  const int most = V == 1 ? 16 : V == 2 ? 8 : 4, H = R < most ? R : most;
   for (int h = 0; h < R; h += H) {
-    size_t n[8];
+    size_t n[4];
     CK_UNROLL for (int s = 0; s < S; s++) n[s] = (size_t)at->strip[s] * (size_t)R + (size_t)h;
     add_strips(R, C, S, H, V, is_fresh, at->column, at->value + h, blocks, panel, n, to);
   }
@@ -92,7 +93,7 @@ CK_INLINE void add_group(int R, int C, int S, int V, int is_fresh, size_t blocks
 CK_INLINE void walk_slice(int R, int C, int V, int is_fresh, const ck_sparse_run *run, const ck_sparse_run *end, cursor *at, const float *panel,
                           const tile_sums *target) {
   // A multiply-add takes 4 cycles and 2 start in each: 8 sums hide that, so few vectors need several strips at a time.
-  const int S = R > 1 ? (V == 1 ? 2 : 1) : V == 1 ? 4 : 2;
+  const int S = R > 1 ? (V == 1 && R == 4 ? 2 : 1) : V == 1 ? 4 : 2;
   cursor here = *at;
   tile_sums to = *target;
   for (; run < end; run++) {
