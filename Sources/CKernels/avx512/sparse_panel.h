@@ -78,13 +78,14 @@ static inline void ck_pack_panel16(const ck_sparse_input *x, size_t inputs, size
   }
 }
 
-// Sets the sums of all outputs to their bias, after ReLU where asked for.
+// Sets the sums of all outputs to their bias, after ReLU where asked for; the tile may be 8, too.
 static inline void ck_start_tile16(const ck_sparse_output *y, size_t outputs, size_t padded_outputs, int relu, float *sums, size_t stride,
                                    size_t tile) {
+  __mmask16 lanes = ck_first_lanes(tile);
   for (size_t n = 0; n < padded_outputs; n++) {
     __m512 bias = _mm512_set1_ps(y->bias != NULL && n < outputs ? y->bias[n] : 0.0f);
     if (relu) bias = ck_relu16(bias);
-    for (size_t i = 0; i < tile; i += 16) _mm512_storeu_ps(sums + n * stride + i, bias);
+    for (size_t i = 0; i < tile; i += 16) _mm512_mask_storeu_ps(sums + n * stride + i, lanes, bias);
   }
 }
 
