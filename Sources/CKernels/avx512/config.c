@@ -9,7 +9,7 @@
 // ---- Sparse
 
 static size_t slice_inputs(size_t inputs, size_t block_rows, size_t block_columns, size_t rows) {
-  if (block_rows == 1 && rows >= 8) return rows >= 48 ? 128 : 256;
+  if (block_rows == 1 && rows >= 2) return rows >= 48 ? 128 : 256;
   size_t whole = ck_round_up(inputs, block_columns);
   return whole < ck_sparse_max_slice ? whole : ck_sparse_max_slice;
 }

@@ -31,26 +31,36 @@ CK_INLINE void NAMED(add_block)(int R, int C, int H, int V, const float *weights
   }
 }
 
+// Adds `count` ≤ 4 blocks of each of S strips, whose columns come with one load; `blocks` lie between the strips.
+CK_INLINE void NAMED(add_blocks)(int R, int C, int S, int H, int V, int count, const uint16_t *columns, const float *values, size_t blocks,
+                                 const float *panel, vector c[4][16][MOST_VECTORS]) {
+  uint64_t fetched[4] = {0};
+  CK_UNROLL for (int s = 0; s < S; s++) memcpy(&fetched[s], columns + (size_t)s * blocks, (size_t)count * sizeof *columns);
+  CK_UNROLL for (int i = 0; i < count; i++) CK_UNROLL for (int s = 0; s < S; s++) {
+    const float *x = in_register(panel + (fetched[s] >> (16 * i) & 0xffff) * (size_t)(LANES * V * C));
+    NAMED(add_block)(R, C, H, V, values + ((size_t)s * blocks + (size_t)i) * (size_t)(R * C), x, c[s]);
+  }
+}
+
 // Adds the blocks of S strips of equal number to V vectors of sums; H outputs of the R of each from n[s] and `values` on. Block b of
 // strip s is block s · blocks + b. Each sum is a chain of its own, whatever S and V are. Four columns come with one load.
 CK_INLINE void NAMED(add_strips)(int R, int C, int S, int H, int V, int is_fresh, const uint16_t *columns, const float *values, size_t blocks, const float *panel,
                           const size_t *n, const tile_sums *to) {
   vector c[4][16][MOST_VECTORS];
-  const size_t block = (size_t)(R * C), pitch = (size_t)(LANES * V * C);
+  const size_t block = (size_t)(R * C);
   CK_UNROLL for (int s = 0; s < S; s++) CK_UNROLL for (int h = 0; h < H; h++)
     CK_UNROLL for (int v = 0; v < V; v++) c[s][h][v] = NAMED(first_sum)(to, is_fresh, n[s] + (size_t)h, v);
   size_t b = 0;
   if (C == 1) {
-    for (; b + 4 <= blocks; b += 4) {
-      uint64_t four[4];
-      CK_UNROLL for (int s = 0; s < S; s++) memcpy(&four[s], columns + (size_t)s * blocks + b, 8);
-      CK_UNROLL for (size_t i = 0; i < 4; i++) CK_UNROLL for (int s = 0; s < S; s++)
-        NAMED(add_block)(R, C, H, V, values + ((size_t)s * blocks + b + i) * block, in_register(panel + (four[s] >> (16 * i) & 0xffff) * pitch), c[s]);
+    for (; b + 4 <= blocks; b += 4) NAMED(add_blocks)(R, C, S, H, V, 4, columns + b, values + b * block, blocks, panel, c);
+    if (blocks & 2) {
+      NAMED(add_blocks)(R, C, S, H, V, 2, columns + b, values + b * block, blocks, panel, c);
+      b += 2;
     }
+    if (blocks & 1) NAMED(add_blocks)(R, C, S, H, V, 1, columns + b, values + b * block, blocks, panel, c);
+  } else {
+    for (; b < blocks; b++) NAMED(add_blocks)(R, C, S, H, V, 1, columns + b, values + b * block, blocks, panel, c);
   }
-  for (; b < blocks; b++)
-    CK_UNROLL for (int s = 0; s < S; s++)
-      NAMED(add_block)(R, C, H, V, values + ((size_t)s * blocks + b) * block, in_register(panel + columns[(size_t)s * blocks + b] * pitch), c[s]);
   CK_UNROLL for (int s = 0; s < S; s++) CK_UNROLL for (int h = 0; h < H; h++)
     CK_UNROLL for (int v = 0; v < V; v++)
       VECTOR(storeu_ps)(to->sums + (n[s] + (size_t)h) * to->stride + LANES * (size_t)v, to->relu ? VECTOR(max_ps)(VECTOR(setzero_ps)(), c[s][h][v]) : c[s][h][v]);
@@ -74,7 +84,7 @@ CK_INLINE void NAMED(add_group)(int R, int C, int S, int V, int is_fresh, size_t
 CK_INLINE void NAMED(walk_slice)(int R, int C, int V, int is_fresh, const ck_sparse_run *run, const ck_sparse_run *end, cursor *at, const float *panel,
                           const tile_sums *target) {
   // A multiply-add takes 4 cycles and 2 start in each: 8 sums hide that, so few vectors need several strips at a time.
-  const int S = R > 1 ? (R > 4 || V > 2 ? 1 : V == 1 ? 4 : 2) : V == 1 ? 4 : 2;
+  const int S = R == 1 ? (V == 1 ? 4 : 2) : R == 4 && V <= 2 ? 2 : 1;
   cursor here = *at;
   tile_sums to = *target;
   for (; run < end; run++) {
