@@ -37,6 +37,53 @@ void ck_sparse_block_norms(const float *dense, size_t inputs, size_t outputs, si
   ck_end_default_floats(control);
 }
 
+// ---- Marks: bytes that are zero or not
+
+// How many of these are not zero. In pieces that 16 bits can count.
+static size_t count_marks(const uint8_t *marks, size_t count) {
+  size_t all = 0;
+  for (size_t first = 0; first < count; first += 32768) {
+    size_t here = count - first < 32768 ? count - first : 32768;
+    uint16_t sum = 0;
+    for (size_t i = 0; i < here; i++) sum = (uint16_t)(sum + (marks[first + i] != 0));
+    all += sum;
+  }
+  return all;
+}
+
+// 64 marks as bits. A sum carries into the upper bit of a byte that is not zero; a product brings the upper bits of eight bytes together.
+static uint64_t bits_of_marks(const uint8_t *marks) {
+  const uint64_t lower = 0x7F7F7F7F7F7F7F7Full;
+  uint64_t bits = 0;
+  for (int i = 0; i < 8; i++) {
+    uint64_t eight;
+    memcpy(&eight, marks + 8 * i, 8);
+    eight = (((eight & lower) + lower) | eight) & ~lower;
+    bits |= (eight >> 7) * 0x0102040810204080ull >> 56 << (8 * i);
+  }
+  return bits;
+}
+
+// Lists the places of the marks that are not zero, `listed` of them. As long as that stays within the list, 8 places are written at a time, of which the
+// last may be no marks: branches that depend on single marks would be guessed wrong.
+static void list_marks(const uint8_t *marks, size_t count, size_t listed, uint32_t *places) {
+  size_t at = 0, first = 0;
+  for (; first + 64 <= count; first += 64) {
+    uint64_t bits = bits_of_marks(marks + first);
+    size_t ones = (size_t)__builtin_popcountll(bits);
+    if (at + ones + 7 > listed) break;
+    for (size_t i = 0; i < ones; i += 8)
+      for (size_t j = 0; j < 8; j++, bits &= bits - 1) places[at + i + j] = (uint32_t)(first + (size_t)__builtin_ctzll(bits | 1ull << 63));
+    at += ones;
+  }
+  for (uint32_t place = (uint32_t)first; at < listed; place++) {
+    places[at] = place;
+    at += marks[place] != 0;
+  }
+}
+
+// ---- Choosing
+
 static uint32_t magnitude_bits(float x) { return ck_bits_of_f32(x) & 0x7FFFFFFFu; }
 
 enum { half_digits = 32768 };  // values of the upper 16 bits of a magnitude, half as many as of the lower ones
@@ -85,13 +132,67 @@ static uint32_t kept_threshold(const float *norms, size_t count, size_t kept, ui
   return upper << 16 | lower;
 }
 
+enum { sample_pieces = 4096, sample_piece = 8, sample_count = sample_pieces * sample_piece, sample_margin = sample_count / 80 };
+
+// Bounds between which the smallest kept magnitude almost surely lies: those of a sample, more than 1 % of the numbers above and below its place.
+static void guess_bounds(const float *norms, size_t count, size_t kept, uint32_t *tally, float *sample, uint32_t *low, uint32_t *high) {
+  for (size_t piece = 0; piece < sample_pieces; piece++)
+    memcpy(sample + piece * sample_piece, norms + piece * (count / sample_pieces), sample_piece * sizeof *sample);
+  size_t rank = (size_t)((double)kept / (double)count * sample_count), surplus;
+  *high = rank > sample_margin ? kept_threshold(sample, sample_count, rank - sample_margin, tally, &surplus) : 0x7FFFFFFFu;
+  *low = rank + sample_margin < sample_count ? kept_threshold(sample, sample_count, rank + sample_margin, tally, &surplus) : 0;
+}
+
+// Marks the numbers from `low` to `high` and returns how many are above.
+static size_t mark_between(const float *norms, size_t count, uint32_t low, uint32_t high, uint8_t *marks) {
+  uint32_t above = 0;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits = magnitude_bits(norms[i]);
+    marks[i] = (bits >= low) & (bits <= high);
+    above += bits > high;
+  }
+  return above;
+}
+
+// Gathers the numbers from `low` to `high`, at most `capacity`, and counts those above. Returns how many were gathered, `count` if too many.
+static size_t gather_between(const float *norms, size_t count, uint32_t low, uint32_t high, float *gathered, size_t capacity, size_t *above) {
+  enum { piece = 1024 };
+  uint8_t marks[piece];
+  uint32_t places[piece];
+  size_t gathered_count = 0;
+  *above = 0;
+  for (size_t first = 0; first < count; first += piece) {
+    size_t here = count - first < piece ? count - first : piece;
+    *above += mark_between(norms + first, here, low, high, marks);
+    size_t inside = count_marks(marks, here);
+    if (gathered_count + inside > capacity) return count;
+    list_marks(marks, here, inside, places);
+    for (size_t i = 0; i < inside; i++) gathered[gathered_count + i] = norms[first + places[i]];
+    gathered_count += inside;
+  }
+  return gathered_count;
+}
+
+// The same with one pass over the numbers and a little: what a sample cannot tell is gathered in `room`. Falls back on counting all.
+static uint32_t kept_threshold_of_many(const float *norms, size_t count, size_t kept, uint32_t *tally, float *room, size_t capacity, size_t *surplus) {
+  uint32_t low, high;
+  size_t above;
+  guess_bounds(norms, count, kept, tally, room, &low, &high);
+  size_t inside = gather_between(norms, count, low, high, room, capacity, &above);
+  if (inside == count || kept <= above || kept > above + inside) return kept_threshold(norms, count, kept, tally, surplus);
+  return kept_threshold(room, inside, kept - above, tally, surplus);
+}
+
 void ck_sparse_keep_largest(const float *norms, size_t count, size_t kept, uint32_t *tally, uint8_t *keep) {
   if (kept == 0) {
     memset(keep, 0, count);
     return;
   }
   size_t surplus;
-  uint32_t threshold = kept_threshold(norms, count, kept, tally, &surplus);
+  // Until the marks are made, their memory has room for a quarter of the numbers.
+  float *room = (float *)(((uintptr_t)keep + 3) & ~(uintptr_t)3);
+  uint32_t threshold = count < 8 * sample_count ? kept_threshold(norms, count, kept, tally, &surplus)
+                                                : kept_threshold_of_many(norms, count, kept, tally, room, (count - 3) / 4, &surplus);
   for (size_t i = 0; i < count; i++) keep[i] = magnitude_bits(norms[i]) >= threshold;
   for (size_t i = count; surplus > 0;) {
     if (magnitude_bits(norms[--i]) != threshold) continue;
@@ -105,27 +206,6 @@ void ck_sparse_keep_masked(const uint8_t *mask, size_t inputs, size_t outputs, s
   memset(keep, 0, strips * across);
   for (size_t n = 0; n < outputs; n++)
     for (size_t k = 0; k < inputs; k++) keep[n / block_rows * across + k / block_columns] |= mask[n * inputs + k] != 0;
-}
-
-// How many of these are not zero. In pieces that 16 bits can count.
-static size_t count_marks(const uint8_t *marks, size_t count) {
-  size_t all = 0;
-  for (size_t first = 0; first < count; first += 32768) {
-    size_t here = count - first < 32768 ? count - first : 32768;
-    uint16_t sum = 0;
-    for (size_t i = 0; i < here; i++) sum = (uint16_t)(sum + (marks[first + i] != 0));
-    all += sum;
-  }
-  return all;
-}
-
-// Lists the marked ones of a strip, `count` of them. Each place is written until its mark has come: no branch that depends on the marks.
-static void list_marks(const uint8_t *marks, size_t count, uint32_t *columns) {
-  size_t at = 0;
-  for (uint32_t column = 0; at < count; column++) {
-    columns[at] = column;
-    at += marks[column] != 0;
-  }
 }
 
 // A dense matrix and its mask or null.
@@ -165,7 +245,7 @@ size_t ck_sparse_collect(const float *dense, const uint8_t *mask, size_t inputs,
   for (size_t strip = 0; strip < strips; strip++) {
     size_t count = count_marks(keep + strip * across, across);
     offsets[strip] = (uint32_t)blocks;
-    list_marks(keep + strip * across, count, columns + blocks);
+    list_marks(keep + strip * across, across, count, columns + blocks);
     collect_strip(&view, strip, columns + blocks, count, values + blocks * block_rows * block_columns);
     blocks += count;
   }
