@@ -143,34 +143,22 @@ static void guess_bounds(const float *norms, size_t count, size_t kept, uint32_t
   *low = rank + sample_margin < sample_count ? kept_threshold(sample, sample_count, rank + sample_margin, tally, &surplus) : 0;
 }
 
-// Marks the numbers from `low` to `high` and returns how many are above.
-static size_t mark_between(const float *norms, size_t count, uint32_t low, uint32_t high, uint8_t *marks) {
-  uint32_t above = 0;
-  for (size_t i = 0; i < count; i++) {
-    uint32_t bits = magnitude_bits(norms[i]);
-    marks[i] = (bits >= low) & (bits <= high);
-    above += bits > high;
-  }
-  return above;
-}
-
-// Gathers the numbers from `low` to `high`, at most `capacity`, and counts those above. Returns how many were gathered, `count` if too many.
+// Gathers the numbers from `low` to `high`, at most `capacity`, and counts those above. Returns how many were gathered, `count` if too many. Each
+// place is written until a number in question has come: no branch that depends on the numbers.
 static size_t gather_between(const float *norms, size_t count, uint32_t low, uint32_t high, float *gathered, size_t capacity, size_t *above) {
-  enum { piece = 1024 };
-  uint8_t marks[piece];
-  uint32_t places[piece];
-  size_t gathered_count = 0;
-  *above = 0;
-  for (size_t first = 0; first < count; first += piece) {
-    size_t here = count - first < piece ? count - first : piece;
-    *above += mark_between(norms + first, here, low, high, marks);
-    size_t inside = count_marks(marks, here);
-    if (gathered_count + inside > capacity) return count;
-    list_marks(marks, here, inside, places);
-    for (size_t i = 0; i < inside; i++) gathered[gathered_count + i] = norms[first + places[i]];
-    gathered_count += inside;
+  size_t inside = 0, over = 0;
+  for (size_t first = 0; first < count; first += 1024) {
+    size_t end = count - first < 1024 ? count : first + 1024;
+    if (inside + 1024 > capacity) return count;
+    for (size_t i = first; i < end; i++) {
+      uint32_t bits = magnitude_bits(norms[i]);
+      gathered[inside] = norms[i];
+      inside += bits - low <= high - low;
+      over += bits > high;
+    }
   }
-  return gathered_count;
+  *above = over;
+  return inside;
 }
 
 // The same with one pass over the numbers and a little: what a sample cannot tell is gathered in `room`. Falls back on counting all.
@@ -193,7 +181,8 @@ void ck_sparse_keep_largest(const float *norms, size_t count, size_t kept, uint3
   float *room = (float *)(((uintptr_t)keep + 3) & ~(uintptr_t)3);
   uint32_t threshold = count < 8 * sample_count ? kept_threshold(norms, count, kept, tally, &surplus)
                                                 : kept_threshold_of_many(norms, count, kept, tally, room, (count - 3) / 4, &surplus);
-  for (size_t i = 0; i < count; i++) keep[i] = magnitude_bits(norms[i]) >= threshold;
+  // With signs they compare in vectors on every processor.
+  for (size_t i = 0; i < count; i++) keep[i] = (int32_t)magnitude_bits(norms[i]) >= (int32_t)threshold;
   for (size_t i = count; surplus > 0;) {
     if (magnitude_bits(norms[--i]) != threshold) continue;
     keep[i] = 0;
