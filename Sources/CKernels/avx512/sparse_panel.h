@@ -68,14 +68,17 @@ static inline void ck_pack_panel16(const ck_sparse_input *x, size_t inputs, size
     }
     return;
   }
-  for (size_t m = 0; m < tile; m += 16) {
-    const float *from = x->data + (first + m) * x->stride;
-    size_t k = 0;
-    if (m + 16 <= count)
-      for (; k + 16 <= inputs; k += 16) ck_transpose_full16(from + k, x->stride, panel + k * tile + m, tile);
-    for (; k < inputs; k += 16)
-      ck_transpose_part16(from + k, x->stride, panel + k * tile + m, tile, inputs - k < 16 ? inputs - k : 16, count - m < 16 ? count - m : 16);
-  }
+  // Inputs outside, rows inside: what is written lies together.
+  for (size_t k = 0; k < inputs; k += 16)
+    for (size_t m = 0; m < tile; m += 16) {
+      const float *from = x->data + (first + m) * x->stride + k;
+      float *to = panel + k * tile + m;
+      if (k + 16 <= inputs && m + 16 <= count) {
+        ck_transpose_full16(from, x->stride, to, tile);
+      } else {
+        ck_transpose_part16(from, x->stride, to, tile, inputs - k < 16 ? inputs - k : 16, count - m < 16 ? count - m : 16);
+      }
+    }
 }
 
 // Sets the sums of all outputs to their bias, after ReLU where asked for; the tile may be 8, too.

@@ -119,6 +119,18 @@ CK_INLINE void add_short_strip(const float *values, const uint16_t *columns, siz
   *y += sum;
 }
 
+// Strips of 4 outputs and at most 4 inputs: a quarter of a vector each.
+CK_INLINE void add_short_strip_of_4(int C, const float *values, const uint16_t *columns, size_t blocks, const row_view *row, float *y, size_t rows) {
+  __m128 sum = _mm_setzero_ps();
+  for (size_t b = 0; b < blocks; b++)
+    CK_UNROLL for (int c = 0; c < C; c++, values += 4) {
+      size_t k = columns[b] * (size_t)C + (size_t)c;
+      sum = _mm_fmadd_ps(_mm_loadu_ps(values), _mm_set1_ps(k < row->inputs ? row->x[k] : 0.0f), sum);
+    }
+  __mmask8 lanes = (__mmask8)(ck_first_lanes(rows) & 15);
+  _mm_mask_storeu_ps(y, lanes, _mm_add_ps(_mm_maskz_loadu_ps(lanes, y), sum));
+}
+
 // The sums of four vectors.
 CK_INLINE __m128 add_lanes(const __m512 c[4]) {
   __m128 q[4];
@@ -152,6 +164,8 @@ CK_INLINE void add_run(int R, int C, size_t strips, size_t blocks, const uint32_
     for (; n < end; n++, k += blocks, v += blocks) add_short_strip(v, k, blocks, row->x, y + *n);
   if (block == 1 && blocks <= some)
     for (; n + 4 <= end; n += 4, k += 4 * blocks, v += 4 * blocks) add_four_strips(v, k, blocks, row, n, y);
+  if (R == 4 && blocks * (size_t)C <= 4)
+    for (; n < end; n++, k += blocks, v += blocks * block) add_short_strip_of_4(C, v, k, blocks, row, y + *n * 4, outputs - *n * 4);
   for (; n < end; n++, k += blocks, v += blocks * block) {
     size_t first = *n * (size_t)R;
     add_to_outputs(R, R == 16 ? sum_16x16(v, k, blocks, row) : sum_small(R, C, v, k, blocks, row), y + first, outputs - first);
