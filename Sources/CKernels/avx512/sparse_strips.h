@@ -44,14 +44,15 @@ CK_INLINE void NAMED(add_blocks)(int R, int C, int S, int H, int V, int count, c
 
 // Few rows are bound by the memory that the weights come from, of which short strips and narrow vectors ask for too little at a time: asks for
 // `weights` of the strips to come.
-CK_INLINE void NAMED(fetch_ahead)(int R, int weights, int V, const float *values) {
-  if (V == 1 && (R == 1 || LANES == 8)) CK_UNROLL for (int i = 0; i < weights; i += 16) _mm_prefetch((const char *)(values + i), _MM_HINT_T0);
+CK_INLINE void NAMED(fetch_ahead)(int R, int C, int weights, int V, const float *values) {
+  if (V > 1 || (R > 1 && (C > 1 || LANES > 8))) return;
+  CK_UNROLL for (int i = 0; i < weights; i += 16) _mm_prefetch((const char *)(values + i), _MM_HINT_T0);
 }
 
 // Adds the blocks of S strips of equal number to V vectors of sums; H outputs of the R of each from n[s] and `values` on. Block b of
 // strip s is block s · blocks + b. Each sum is a chain of its own, whatever S and V are. Four columns come with one load.
-CK_INLINE void NAMED(add_strips)(int R, int C, int S, int H, int V, int is_fresh, const uint16_t *columns, const float *values, size_t blocks, const float *panel,
-                          const size_t *n, const tile_sums *to) {
+CK_INLINE void NAMED(add_strips)(int R, int C, int S, int H, int V, int is_fresh, const uint16_t *columns, const float *values, size_t blocks,
+                                 const float *panel, const size_t *n, const tile_sums *to) {
   vector c[4][16][MOST_VECTORS];
   const size_t block = (size_t)(R * C);
   CK_UNROLL for (int s = 0; s < S; s++) CK_UNROLL for (int h = 0; h < H; h++)
@@ -59,7 +60,7 @@ CK_INLINE void NAMED(add_strips)(int R, int C, int S, int H, int V, int is_fresh
   size_t b = 0;
   if (C == 1) {
     for (; b + 4 <= blocks; b += 4) {
-      NAMED(fetch_ahead)(R, 4 * S * R, V, values + ((size_t)S * blocks + (size_t)S * b) * block);
+      NAMED(fetch_ahead)(R, C, 4 * S * R, V, values + ((size_t)S * blocks + (size_t)S * b) * block);
       NAMED(add_blocks)(R, C, S, H, V, 4, columns + b, values + b * block, blocks, panel, c);
     }
     if (blocks & 2) {
@@ -69,13 +70,15 @@ CK_INLINE void NAMED(add_strips)(int R, int C, int S, int H, int V, int is_fresh
     if (blocks & 1) NAMED(add_blocks)(R, C, S, H, V, 1, columns + b, values + b * block, blocks, panel, c);
   } else {
     for (; b < blocks; b++) {
-      NAMED(fetch_ahead)(R, S * R * C, V, values + ((size_t)S * blocks + (size_t)S * b) * block);
+      NAMED(fetch_ahead)(R, C, S * R * C, V, values + ((size_t)S * blocks + (size_t)S * b) * block);
       NAMED(add_blocks)(R, C, S, H, V, 1, columns + b, values + b * block, blocks, panel, c);
     }
   }
   CK_UNROLL for (int s = 0; s < S; s++) CK_UNROLL for (int h = 0; h < H; h++)
-    CK_UNROLL for (int v = 0; v < V; v++)
-      VECTOR(storeu_ps)(to->sums + (n[s] + (size_t)h) * to->stride + LANES * (size_t)v, to->relu ? VECTOR(max_ps)(VECTOR(setzero_ps)(), c[s][h][v]) : c[s][h][v]);
+    CK_UNROLL for (int v = 0; v < V; v++) {
+      if (to->relu) c[s][h][v] = VECTOR(max_ps)(VECTOR(setzero_ps)(), c[s][h][v]);
+      VECTOR(storeu_ps)(to->sums + (n[s] + (size_t)h) * to->stride + LANES * (size_t)v, c[s][h][v]);
+    }
 }
 
 // The next S strips, all their outputs.

@@ -64,8 +64,8 @@ static uint64_t bits_of_marks(const uint8_t *marks) {
   return bits;
 }
 
-// Lists the places of the marks that are not zero, `listed` of them. As long as that stays within the list, 8 places are written at a time, of which the
-// last may be no marks: branches that depend on single marks would be guessed wrong.
+// Lists the places of the marks that are not zero, `listed` of them. As long as that stays within the list, 8 places are written at a time, of which
+// the last may be no marks: branches that depend on single marks would be guessed wrong.
 static void list_marks(const uint8_t *marks, size_t count, size_t listed, uint32_t *places) {
   size_t at = 0, first = 0;
   for (; first + 64 <= count; first += 64) {
@@ -138,7 +138,7 @@ enum { sample_pieces = 4096, sample_piece = 8, sample_count = sample_pieces * sa
 static void guess_bounds(const float *norms, size_t count, size_t kept, uint32_t *tally, float *sample, uint32_t *low, uint32_t *high) {
   for (size_t piece = 0; piece < sample_pieces; piece++)
     memcpy(sample + piece * sample_piece, norms + piece * (count / sample_pieces), sample_piece * sizeof *sample);
-  size_t rank = (size_t)((double)kept / (double)count * sample_count), surplus;
+  size_t rank = (size_t)((double)kept / (double)count * (double)sample_count), surplus;
   *high = rank > sample_margin ? kept_threshold(sample, sample_count, rank - sample_margin, tally, &surplus) : 0x7FFFFFFFu;
   *low = rank + sample_margin < sample_count ? kept_threshold(sample, sample_count, rank + sample_margin, tally, &surplus) : 0;
 }
@@ -162,7 +162,8 @@ static size_t gather_between(const float *norms, size_t count, uint32_t low, uin
 }
 
 // The same with one pass over the numbers and a little: what a sample cannot tell is gathered in `room`. Falls back on counting all.
-static uint32_t kept_threshold_of_many(const float *norms, size_t count, size_t kept, uint32_t *tally, float *room, size_t capacity, size_t *surplus) {
+static uint32_t kept_threshold_of_many(const float *norms, size_t count, size_t kept, uint32_t *tally, float *room, size_t capacity,
+                                       size_t *surplus) {
   uint32_t low, high;
   size_t above;
   guess_bounds(norms, count, kept, tally, room, &low, &high);
