@@ -107,7 +107,12 @@ CK_INLINE void product(int R, int C, const ck_sparse_f32 *w, const float *x, con
   const uint16_t *columns = t->columns;
   const uint32_t *strip = t->strips;
   const float *values = w->values;
-  for (size_t n = 0; n < t->outputs; n++) y->data[n] = y->bias != NULL ? y->bias[n] : 0.0f;
+  // Not one loop that asks for the bias each time: compilers make masked loads from null of it, and each costs a hundred cycles.
+  if (y->bias != NULL) {
+    memcpy(y->data, y->bias, t->outputs * sizeof *y->data);
+  } else {
+    memset(y->data, 0, t->outputs * sizeof *y->data);
+  }
   for (size_t slice = 0; slice < t->slices; slice++) {
     size_t first = slice * t->slice_inputs;
     for (uint32_t run = t->run_starts[slice]; run < t->run_starts[slice + 1]; run++) {

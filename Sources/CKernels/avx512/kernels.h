@@ -2,6 +2,7 @@
 #ifndef CK_AVX512_KERNELS_H
 #define CK_AVX512_KERNELS_H
 
+#include "../sparse/layout.h"
 #include "gemm.h"
 
 // Of float_tiles.h: rows up to which weights are widened in registers, and the most rows that share a widened panel.
@@ -12,5 +13,12 @@ ck_fn_gemm ck_gemm_bf16_bf16_fma__avx512;
 size_t ck_gemm_float_workspace_bytes__avx512(void);
 
 ck_fn_gemm ck_gemm_signs__avx512;  // gemm_signs.c
+
+// sparse_f32.c, sparse_vector.c. From so many inputs on blocks of several rows take half a tile at a time, so that its panel fits in L2: config.c.
+enum { ck_sparse_f32_long_inputs_avx512 = 2048 };
+ck_fn_sparse_f32 ck_sparse_f32__avx512;
+ck_fn_sparse_tile ck_sparse_f32_tile__avx512;
+ck_fn_sparse_workspace ck_sparse_f32_workspace_bytes__avx512;
+ck_fn_sparse_vector_f32 ck_sparse_vector_f32__avx512;
 
 #endif

@@ -70,6 +70,19 @@ ck_sparse_sizes ck_sparse_f32_sizes_strips(const ck_sparse_blocks *m, uint32_t *
   return sizes;
 }
 
+// Packs `blocks` blocks of a strip, [R][C] each, as [C][R]. With one row or one column that is the same.
+static float *pack_blocks(const float *values, size_t blocks, size_t block_rows, size_t block_columns, float *packed) {
+  size_t block = block_rows * block_columns;
+  if (block_rows == 1 || block_columns == 1) {
+    for (size_t i = 0; i < blocks * block; i++) packed[i] = values[i];
+    return packed + blocks * block;
+  }
+  for (size_t b = 0; b < blocks; b++, values += block)
+    for (size_t c = 0; c < block_columns; c++)
+      for (size_t r = 0; r < block_rows; r++) *packed++ = values[r * block_columns + c];
+  return packed;
+}
+
 void ck_sparse_f32_pack_strips(const ck_sparse_blocks *m, const float *values, uint32_t *scratch, const ck_sparse_arrays *arrays, float *packed) {
   slicer s = make_slicer(m, scratch);
   size_t block_rows = m->block_rows, block_columns = m->block_columns;
@@ -86,11 +99,10 @@ void ck_sparse_f32_pack_strips(const ck_sparse_blocks *m, const float *values, u
     for (size_t i = 0; i < listed; i++) {
       uint32_t strip = s.order[i], first = offsets[strip] + s.cursor[strip];
       *strips++ = strip;
-      for (uint32_t b = first; b < first + s.counts[strip]; b++) {
-        *column++ = (uint16_t)(columns[b] - slice * s.blocks_per_slice);
-        for (size_t c = 0; c < block_columns; c++)
-          for (size_t r = 0; r < block_rows; r++) *packed++ = values[b * block + r * block_columns + c];
-      }
+      uint32_t blocks = s.counts[strip], slice_start = (uint32_t)(slice * s.blocks_per_slice);
+      for (uint32_t b = 0; b < blocks; b++) column[b] = (uint16_t)(columns[first + b] - slice_start);
+      column += blocks;
+      packed = pack_blocks(values + first * block, blocks, block_rows, block_columns, packed);
     }
     for (size_t strip = 0; strip < s.strips; strip++) s.cursor[strip] += s.counts[strip];
   }

@@ -7,17 +7,28 @@
 #include "scalar.h"
 #include "sparse.h"
 
+// Adds the squares of one output to the norms of its strip, those of a block in the order of its inputs.
+static void add_squares(const float *weights, size_t inputs, size_t block_columns, float *norms) {
+  if (block_columns == 1) {
+    for (size_t k = 0; k < inputs; k++) norms[k] += weights[k] * weights[k];
+    return;
+  }
+  for (size_t first = 0; first < inputs; first += block_columns, norms++) {
+    size_t end = inputs - first < block_columns ? inputs : first + block_columns;
+    float sum = *norms;
+    for (size_t k = first; k < end; k++) sum += weights[k] * weights[k];
+    *norms = sum;
+  }
+}
+
 CK_APART void block_norms(const float *dense, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, float *norms) {
   size_t across = (inputs + block_columns - 1) / block_columns, strips = (outputs + block_rows - 1) / block_rows;
-  memset(norms, 0, strips * across * sizeof *norms);
-  for (size_t n = 0; n < outputs; n++) {
-    float *row = norms + n / block_rows * across;
-    if (block_rows * block_columns == 1) {
-      for (size_t k = 0; k < inputs; k++) row[k] = fabsf(dense[n * inputs + k]);
-    } else {
-      for (size_t k = 0; k < inputs; k++) row[k / block_columns] += dense[n * inputs + k] * dense[n * inputs + k];
-    }
+  if (block_rows * block_columns == 1) {
+    for (size_t i = 0; i < outputs * inputs; i++) norms[i] = fabsf(dense[i]);
+    return;
   }
+  memset(norms, 0, strips * across * sizeof *norms);
+  for (size_t n = 0; n < outputs; n++) add_squares(dense + n * inputs, inputs, block_columns, norms + n / block_rows * across);
 }
 
 void ck_sparse_block_norms(const float *dense, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, float *norms) {
@@ -26,39 +37,157 @@ void ck_sparse_block_norms(const float *dense, size_t inputs, size_t outputs, si
   ck_end_default_floats(control);
 }
 
-// Numbers that are not negative are ordered as their bits: two passes of counting find the bits of the smallest one kept.
-static uint32_t kept_threshold(const float *norms, size_t count, size_t kept, uint32_t tally[65536], size_t *equal_kept) {
-  uint32_t high = 0;
-  for (int pass = 0; pass < 2; pass++) {
-    memset(tally, 0, 65536 * sizeof *tally);
-    for (size_t i = 0; i < count; i++) {
-      uint32_t bits = ck_bits_of_f32(norms[i]) & 0x7FFFFFFFu;
-      if (pass == 0) tally[bits >> 16]++;
-      if (pass == 1 && bits >> 16 == high) tally[bits & 0xFFFFu]++;
-    }
-    uint32_t digit = 65535;
-    while (tally[digit] < kept) kept -= tally[digit--];
-    if (pass == 1) {
-      *equal_kept = kept;
-      return high << 16 | digit;
-    }
-    high = digit;
+// ---- Marks: bytes that are zero or not
+
+// How many of these are not zero. In pieces that 16 bits can count.
+static size_t count_marks(const uint8_t *marks, size_t count) {
+  size_t all = 0;
+  for (size_t first = 0; first < count; first += 32768) {
+    size_t here = count - first < 32768 ? count - first : 32768;
+    uint16_t sum = 0;
+    for (size_t i = 0; i < here; i++) sum = (uint16_t)(sum + (marks[first + i] != 0));
+    all += sum;
   }
-  return 0;
+  return all;
+}
+
+// 64 marks as bits. A sum carries into the upper bit of a byte that is not zero; a product brings the upper bits of eight bytes together.
+static uint64_t bits_of_marks(const uint8_t *marks) {
+  const uint64_t lower = 0x7F7F7F7F7F7F7F7Full;
+  uint64_t bits = 0;
+  for (int i = 0; i < 8; i++) {
+    uint64_t eight;
+    memcpy(&eight, marks + 8 * i, 8);
+    eight = (((eight & lower) + lower) | eight) & ~lower;
+    bits |= (eight >> 7) * 0x0102040810204080ull >> 56 << (8 * i);
+  }
+  return bits;
+}
+
+// Lists the places of the marks that are not zero, `listed` of them. As long as that stays within the list, 8 places are written at a time, of which
+// the last may be no marks: branches that depend on single marks would be guessed wrong.
+static void list_marks(const uint8_t *marks, size_t count, size_t listed, uint32_t *places) {
+  size_t at = 0, first = 0;
+  for (; first + 64 <= count; first += 64) {
+    uint64_t bits = bits_of_marks(marks + first);
+    size_t ones = (size_t)__builtin_popcountll(bits);
+    if (at + ones + 7 > listed) break;
+    for (size_t i = 0; i < ones; i += 8)
+      for (size_t j = 0; j < 8; j++, bits &= bits - 1) places[at + i + j] = (uint32_t)(first + (size_t)__builtin_ctzll(bits | 1ull << 63));
+    at += ones;
+  }
+  for (uint32_t place = (uint32_t)first; at < listed; place++) {
+    places[at] = place;
+    at += marks[place] != 0;
+  }
+}
+
+// ---- Choosing
+
+static uint32_t magnitude_bits(float x) { return ck_bits_of_f32(x) & 0x7FFFFFFFu; }
+
+enum { half_digits = 32768 };  // values of the upper 16 bits of a magnitude, half as many as of the lower ones
+
+// Counts the upper 16 bits. Neighbours take two tallies in turn: equal ones would wait for each other.
+static void tally_upper(const float *norms, size_t count, uint32_t *tally) {
+  memset(tally, 0, 2 * half_digits * sizeof *tally);
+  size_t i = 0;
+  for (; i + 2 <= count; i += 2) {
+    tally[magnitude_bits(norms[i]) >> 16]++;
+    tally[half_digits + (magnitude_bits(norms[i + 1]) >> 16)]++;
+  }
+  if (i < count) tally[magnitude_bits(norms[i]) >> 16]++;
+  for (size_t digit = 0; digit < half_digits; digit++) tally[digit] += tally[half_digits + digit];
+}
+
+// Counts the lower 16 bits of the few numbers whose upper ones are `upper`: 16 at a time are asked for, which needs no branch each.
+static void tally_lower(const float *norms, size_t count, uint32_t upper, uint32_t *tally) {
+  memset(tally, 0, 2 * half_digits * sizeof *tally);
+  for (size_t i = 0; i < count; i += 16) {
+    size_t here = count - i < 16 ? count - i : 16;
+    uint32_t any = here < 16;
+    if (!any)
+      for (size_t j = 0; j < 16; j++) any |= magnitude_bits(norms[i + j]) >> 16 == upper;
+    if (!any) continue;
+    for (size_t j = 0; j < here; j++) {
+      uint32_t bits = magnitude_bits(norms[i + j]);
+      if (bits >> 16 == upper) tally[bits & 0xFFFFu]++;
+    }
+  }
+}
+
+// The largest digit down to which `kept` numbers are counted, less the ones above it.
+static uint32_t find_digit(const uint32_t *tally, uint32_t digit, size_t *kept) {
+  while (tally[digit] < *kept) *kept -= tally[digit--];
+  return digit;
+}
+
+// Magnitudes are ordered as their bits: two passes of counting find the bits of the smallest one kept. surplus: how many equal ones are not kept.
+static uint32_t kept_threshold(const float *norms, size_t count, size_t kept, uint32_t *tally, size_t *surplus) {
+  tally_upper(norms, count, tally);
+  uint32_t upper = find_digit(tally, half_digits - 1, &kept);
+  tally_lower(norms, count, upper, tally);
+  uint32_t lower = find_digit(tally, 2 * half_digits - 1, &kept);
+  *surplus = tally[lower] - kept;
+  return upper << 16 | lower;
+}
+
+enum { sample_pieces = 4096, sample_piece = 8, sample_count = sample_pieces * sample_piece, sample_margin = sample_count / 80 };
+
+// Bounds between which the smallest kept magnitude almost surely lies: those of a sample, more than 1 % of the numbers above and below its place.
+static void guess_bounds(const float *norms, size_t count, size_t kept, uint32_t *tally, float *sample, uint32_t *low, uint32_t *high) {
+  for (size_t piece = 0; piece < sample_pieces; piece++)
+    memcpy(sample + piece * sample_piece, norms + piece * (count / sample_pieces), sample_piece * sizeof *sample);
+  size_t rank = (size_t)((double)kept / (double)count * (double)sample_count), surplus;
+  *high = rank > sample_margin ? kept_threshold(sample, sample_count, rank - sample_margin, tally, &surplus) : 0x7FFFFFFFu;
+  *low = rank + sample_margin < sample_count ? kept_threshold(sample, sample_count, rank + sample_margin, tally, &surplus) : 0;
+}
+
+// Gathers the numbers from `low` to `high`, at most `capacity`, and counts those above. Returns how many were gathered, `count` if too many. Each
+// place is written until a number in question has come: no branch that depends on the numbers.
+static size_t gather_between(const float *norms, size_t count, uint32_t low, uint32_t high, float *gathered, size_t capacity, size_t *above) {
+  size_t inside = 0, over = 0;
+  for (size_t first = 0; first < count; first += 1024) {
+    size_t end = count - first < 1024 ? count : first + 1024;
+    if (inside + 1024 > capacity) return count;
+    for (size_t i = first; i < end; i++) {
+      uint32_t bits = magnitude_bits(norms[i]);
+      gathered[inside] = norms[i];
+      inside += bits - low <= high - low;
+      over += bits > high;
+    }
+  }
+  *above = over;
+  return inside;
+}
+
+// The same with one pass over the numbers and a little: what a sample cannot tell is gathered in `room`. Falls back on counting all.
+static uint32_t kept_threshold_of_many(const float *norms, size_t count, size_t kept, uint32_t *tally, float *room, size_t capacity,
+                                       size_t *surplus) {
+  uint32_t low, high;
+  size_t above;
+  guess_bounds(norms, count, kept, tally, room, &low, &high);
+  size_t inside = gather_between(norms, count, low, high, room, capacity, &above);
+  if (inside == count || kept <= above || kept > above + inside) return kept_threshold(norms, count, kept, tally, surplus);
+  return kept_threshold(room, inside, kept - above, tally, surplus);
 }
 
 void ck_sparse_keep_largest(const float *norms, size_t count, size_t kept, uint32_t *tally, uint8_t *keep) {
-  memset(keep, 0, count);
-  if (kept == 0) return;
-  size_t equal_kept = 0;
-  uint32_t threshold = kept_threshold(norms, count, kept, tally, &equal_kept);
-  for (size_t i = 0; i < count; i++) {
-    uint32_t bits = ck_bits_of_f32(norms[i]) & 0x7FFFFFFFu;
-    if (bits > threshold) keep[i] = 1;
-    if (bits == threshold && equal_kept > 0) {
-      keep[i] = 1;
-      equal_kept--;
-    }
+  if (kept == 0) {
+    memset(keep, 0, count);
+    return;
+  }
+  size_t surplus;
+  // Until the marks are made, their memory has room for a quarter of the numbers.
+  float *room = (float *)(((uintptr_t)keep + 3) & ~(uintptr_t)3);
+  uint32_t threshold = count < 8 * sample_count ? kept_threshold(norms, count, kept, tally, &surplus)
+                                                : kept_threshold_of_many(norms, count, kept, tally, room, (count - 3) / 4, &surplus);
+  // With signs they compare in vectors on every processor.
+  for (size_t i = 0; i < count; i++) keep[i] = (int32_t)magnitude_bits(norms[i]) >= (int32_t)threshold;
+  for (size_t i = count; surplus > 0;) {
+    if (magnitude_bits(norms[--i]) != threshold) continue;
+    keep[i] = 0;
+    surplus--;
   }
 }
 
@@ -69,26 +198,48 @@ void ck_sparse_keep_masked(const uint8_t *mask, size_t inputs, size_t outputs, s
     for (size_t k = 0; k < inputs; k++) keep[n / block_rows * across + k / block_columns] |= mask[n * inputs + k] != 0;
 }
 
+// A dense matrix and its mask or null.
+typedef struct dense_view {
+  const float *dense;
+  const uint8_t *mask;
+  size_t inputs, outputs, block_rows, block_columns;
+} dense_view;
+
+// One block, zeros where it sticks out of the matrix or the mask is zero.
+static void collect_block(const dense_view *v, size_t strip, size_t column, float *values) {
+  size_t first_output = strip * v->block_rows, first_input = column * v->block_columns;
+  int is_whole = first_output + v->block_rows <= v->outputs && first_input + v->block_columns <= v->inputs && v->mask == NULL;
+  for (size_t r = 0; r < v->block_rows; r++)
+    for (size_t c = 0; c < v->block_columns; c++) {
+      size_t n = first_output + r, k = first_input + c;
+      int is_inside = is_whole || (n < v->outputs && k < v->inputs && (v->mask == NULL || v->mask[n * v->inputs + k]));
+      *values++ = is_inside ? v->dense[n * v->inputs + k] : 0.0f;
+    }
+}
+
+// The blocks of one strip in `columns`.
+static void collect_strip(const dense_view *v, size_t strip, const uint32_t *columns, size_t blocks, float *values) {
+  size_t block = v->block_rows * v->block_columns;
+  if (block == 1 && v->mask == NULL) {
+    for (size_t b = 0; b < blocks; b++) values[b] = v->dense[strip * v->inputs + columns[b]];
+    return;
+  }
+  for (size_t b = 0; b < blocks; b++) collect_block(v, strip, columns[b], values + b * block);
+}
+
 size_t ck_sparse_collect(const float *dense, const uint8_t *mask, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns,
                          const uint8_t *keep, uint32_t *offsets, uint32_t *columns, float *values) {
   size_t across = (inputs + block_columns - 1) / block_columns, strips = (outputs + block_rows - 1) / block_rows, blocks = 0;
+  if (offsets == NULL) return count_marks(keep, strips * across);
+  dense_view view = {dense, mask, inputs, outputs, block_rows, block_columns};
   for (size_t strip = 0; strip < strips; strip++) {
-    if (offsets != NULL) offsets[strip] = (uint32_t)blocks;
-    for (size_t column = 0; column < across; column++) {
-      if (!keep[strip * across + column]) continue;
-      if (offsets != NULL) {
-        columns[blocks] = (uint32_t)column;
-        for (size_t r = 0; r < block_rows; r++)
-          for (size_t c = 0; c < block_columns; c++) {
-            size_t n = strip * block_rows + r, k = column * block_columns + c;
-            int is_inside = n < outputs && k < inputs && (mask == NULL || mask[n * inputs + k]);
-            *values++ = is_inside ? dense[n * inputs + k] : 0.0f;
-          }
-      }
-      blocks++;
-    }
+    size_t count = count_marks(keep + strip * across, across);
+    offsets[strip] = (uint32_t)blocks;
+    list_marks(keep + strip * across, across, count, columns + blocks);
+    collect_strip(&view, strip, columns + blocks, count, values + blocks * block_rows * block_columns);
+    blocks += count;
   }
-  if (offsets != NULL) offsets[strips] = (uint32_t)blocks;
+  offsets[strips] = (uint32_t)blocks;
   return blocks;
 }
 

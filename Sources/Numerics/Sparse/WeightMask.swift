@@ -49,13 +49,20 @@ internal func largestBlocks(_ weight: Matrix, shape: BlockShape, sparsity: Doubl
         throw .outOfRange(what: "sparsity", allowed: "a number from 0 to 1", found: "\(sparsity)")
     }
     let count = shape.strips(outputs: weight.rows) * shape.across(inputs: weight.columns)
-    let keep = AlignedBuffer<UInt8>(count: count)
-    let norms = AlignedBuffer<Float>(unfilledCount: count)
+    let kept = count - Int((sparsity * Double(count)).rounded())
+    let keep = AlignedBuffer<UInt8>(unfilledCount: count)
     let tally = AlignedBuffer<UInt32>(unfilledCount: 65536)
-    weight.withUnsafeBufferPointer { elements in
-        ck_sparse_block_norms(elements.baseAddress!, weight.columns, weight.rows, shape.rows, shape.columns, norms.baseAddress)
+    // Magnitudes are all that counts: single weights are their own norms.
+    if shape == .single {
+        weight.withUnsafeBufferPointer { elements in
+            ck_sparse_keep_largest(elements.baseAddress!, count, kept, tally.baseAddress, keep.baseAddress)
+        }
+    } else {
+        let norms = AlignedBuffer<Float>(unfilledCount: count)
+        weight.withUnsafeBufferPointer { elements in
+            ck_sparse_block_norms(elements.baseAddress!, weight.columns, weight.rows, shape.rows, shape.columns, norms.baseAddress)
+        }
+        ck_sparse_keep_largest(norms.baseAddress, count, kept, tally.baseAddress, keep.baseAddress)
     }
-    let pruned = Int((sparsity * Double(count)).rounded())
-    ck_sparse_keep_largest(norms.baseAddress, count, count - pruned, tally.baseAddress, keep.baseAddress)
     return keep
 }
