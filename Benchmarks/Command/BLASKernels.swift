@@ -14,15 +14,11 @@ struct BLASKernels {
         core: BLASLibrary.core, available: InstructionSet.available.map(\.name),
         isForced: ProcessInfo.processInfo.environment["OPENBLAS_CORETYPE"].map { !$0.isEmpty } ?? false)
 
-    private static let avx512Cores: Set = ["skylakex", "cooperlake", "sapphirerapids"]
-    private static let avx2Cores: Set = ["haswell", "zen", "excavator"]
-
     /// The set whose multiply-adds limit the baseline. Cores before AVX2 are compared with plain C, which has SSE2 as they do; libraries that do
     /// not tell with the widest registers of this machine.
     var set: String {
-        guard let core = core?.lowercased() else { return best }
-        if Self.avx512Cores.contains(core) { return known("avx512") }
-        return Self.avx2Cores.contains(core) ? known("avx2") : "portable"
+        guard let core else { return best }
+        return known(BLASLibrary.set(ofCore: core) ?? "portable")
     }
 
     private var best: String { available.contains("avx512") ? "avx512" : known("avx2") }

@@ -25,11 +25,11 @@ struct Compare: ParsableCommand {
 
     func run() throws {
         let comparison: Comparison
-        do {
+        do throws(CompareError) {
             let sides = try sides()
             comparison = try Comparison(
                 before: sides.before.map(Comparison.read(path:)), after: sides.after.map(Comparison.read(path:)), atLeast: atLeast)
-        } catch let error as CompareError {
+        } catch {
             FileHandle.standardError.write(Data("Error: \(error)\n".utf8))
             throw ExitCode(2)
         }

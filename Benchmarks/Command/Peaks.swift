@@ -191,6 +191,8 @@ struct PeakFigures {
             return "the machine's speed changed: this limit was \(fixed(before / 1e9, 1)) G/s before the run and \(fixed(after / 1e9, 1)) after it"
         }
         switch limit {
+        case .operations(let quantity, let set) where set.loops(quantity)?.set == "portable":
+            return "the loop is plain C, of which the compiler makes less than of a kernel"
         case .read(let bytes, _):
             return "what part of \(byteText(bytes)) stays in a cache from run to run differs between the weights and the buffer of the loop"
         case .operations(.int8Folded, _): return "folds more than the eight products of the loop in int16 before it widens"

@@ -3,14 +3,29 @@
 
 #include "loops.h"
 
+// Four numbers: a register of every processor with vectors.
+typedef float floats4 __attribute__((vector_size(16)));
+#if defined(__aarch64__)
+#define KEEP_FLOATS(x) __asm__ volatile("" : "+w"(x))
+#elif defined(__x86_64__)
+#define KEEP_FLOATS(x) __asm__ volatile("" : "+x"(x))
+#else
+#define KEEP_FLOATS(x) __asm__ volatile("" : "+m"(x))
+#endif
+
 double peak_float32_portable(size_t repetitions) {
-  float sums[64];
-  for (int i = 0; i < 64; i++) sums[i] = (float)i;
+  enum { chains = 12 };
+  floats4 sums[chains], x = {0.5f, 0.5f, 0.5f, 0.5f};
+  CK_UNROLL
+  for (int i = 0; i < chains; i++) sums[i] = x * (float)i;
   for (size_t r = 0; r < repetitions; r++) {
-    for (int i = 0; i < 64; i++) sums[i] = sums[i] * 0.5f + 0.5f;
-    __asm__ volatile("" ::"r"(sums) : "memory");
+    CK_UNROLL
+    for (int i = 0; i < chains; i++) {
+      sums[i] = sums[i] * x + x;
+      KEEP_FLOATS(sums[i]);
+    }
   }
-  return (double)repetitions * 64 * 2;
+  return (double)(repetitions * chains * 4 * 2);
 }
 
 double peak_int8_portable(size_t repetitions) {
