@@ -28,7 +28,9 @@ struct Grid: ParsableCommand {
         let common = shared.common
         try common.check()
         try checkSparsity([sparsity])
-        guard !rows.isEmpty, !sizes.isEmpty, !formats.isEmpty else { throw BenchmarkError("--rows, --sizes, --formats: expected at least one of each") }
+        guard !rows.isEmpty, !sizes.isEmpty, !formats.isEmpty else {
+            throw BenchmarkError("--rows, --sizes, --formats: expected at least one of each, found none")
+        }
         for m in rows {
             for k in sizes {
                 for n in sizes { try Shape(m: m, k: k, n: n).check() }

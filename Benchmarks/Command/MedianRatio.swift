@@ -33,5 +33,5 @@ struct MedianRatio {
 
 extension RandomNumbers {
     /// 0..<count, for counts far below 2³².
-    mutating func index(below count: Int) -> Int { Int(next() >> 32) * count >> 32 }
+    mutating func index(below count: Int) -> Int { (Int(next() >> 32) * count) >> 32 }
 }

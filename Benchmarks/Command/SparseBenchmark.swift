@@ -127,7 +127,8 @@ final class SparseStudy {
         let float32Seconds = times[0].seconds, denseRate = shape.operations / float32Seconds / 1e9
         let denseJudgement = limits.judge(demands[0], seconds: float32Seconds)
         table.row([
-            shape.description, percent(sparsity), "float32", duration(float32Seconds), fixed(denseRate, 1), "1.00", percent(denseJudgement.ofLimit), "",
+            shape.description, percent(sparsity), "float32", duration(float32Seconds), fixed(denseRate, 1), "1.00", percent(denseJudgement.ofLimit),
+            "",
             byteText(linear.byteCount), "",
         ])
         if let note = denseJudgement.note { table.note(note) }
