@@ -24,6 +24,8 @@ extension WeightFormat {
         func limit(_ quantity: PeakQuantity) -> Limit { .operations(quantity, set) }
         let arithmetic =
             switch (scheme?.bits, scheme?.activations) {
+            // Products of rounded activations; their float32 sums may be those of widened numbers.
+            case (nil, _) where description == "bf16a16": Demand((limit(.bf16), count), (limit(.float32), count))
             case (nil, _): Demand((limit(.float32), count))
             case (8, _): Demand((limit(.int8), count))
             case (1, .sign): Demand((limit(.lookup), count), (limit(.count), count))
