@@ -128,7 +128,7 @@ final class Peaks {
     }
 
     private func readBandwidth(_ bytes: Int, _ readers: [(UnsafeRawPointer, Int) -> Void], _ seconds: Double) -> Double {
-        // Each thread reads its share, as threads that split a matrix do.
+        // Each thread reads its share, the same every time, as threads that split a matrix do: it stays in that core's cache.
         let threads = parallelism.threads, share = max(2048, bytes / threads / 2048 * 2048), passes = max(1, (1 << 20) / (share * threads))
         if memory.count < share * threads { memory = AlignedBuffer(count: share * threads) }
         return memory.withUnsafeBufferPointer { memory in
@@ -136,8 +136,8 @@ final class Peaks {
             return readers.map { read in
                 nonisolated(unsafe) let read = read
                 let time = median(seconds) { [parallelism] in
-                    parallelism.forEachThread { thread in
-                        for _ in 0..<passes { read(start + thread * share, share) }
+                    parallelism.forEachPart(ofStages: [threads]) { _, part, _ in
+                        for _ in 0..<passes { read(start + part * share, share) }
                     }
                 }
                 return Double(share * threads * passes) / time
