@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Whether the working tree is slower than an older commit: builds both in release, runs the same benchmarks of both in turn (A B A B …), and gives the
-# reports to `Benchmarks compare`, whose status is this script's: 1 where something is slower.
+# Whether the working tree is slower than an older commit: builds both in release, runs the same benchmarks of both in turn (A B A B …), gives
+# the reports to `Benchmarks compare`, and ends with its status: 1 where something is slower.
 #
 #   Scripts/compare-commits.sh COMMIT [BENCHMARK …]     gemm unless told otherwise; quote options: "gemm --shapes 256x1024x1024 --formats w8a8"
 #
-# In the environment: CK_ISA (for both builds), ROUNDS (3), AT_LEAST (0.97), BUILD_FLAGS (-j 1), RUN (a command that runs another, such as "taskset -c 1").
+# In the environment: CK_ISA (for both builds), ROUNDS (3), AT_LEAST (0.97), BUILD_FLAGS (-j 1), RUN (a command that runs another: "taskset -c 1").
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
