@@ -58,7 +58,7 @@ let package = Package(
         .testTarget(
             name: "ModelCompressionTests", dependencies: ["ModelCompression", "ModelFiles", "CompactNumerics", "CTraining"],
             resources: [.copy("Golden")], swiftSettings: swiftSettings),
-        .target(name: "CPeaks", path: "Benchmarks/Peaks", cSettings: kernelSettings),
+        .target(name: "CPeaks", dependencies: ["CKernels"], path: "Benchmarks/Peaks", cSettings: kernelSettings),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [

@@ -6,8 +6,9 @@ struct Gemm: ParsableCommand {
         abstract: "Linear layers with quantized weights against float32 BLAS.",
         discussion: """
             Multiplies activations X[M,K] by weights W[N,K] transposed, one linear layer on M rows, in each format and in float32 (sgemm, \
-            or sgemv for M = 1), in turn in the same process. Quantizing the activations is part of every W*A8 figure.
-            GOP/s counts 2·M·K·N operations. "of limit" compares with what this machine's instructions and memory allow at most.
+            or sgemv where it is faster), in turn in the same process. Quantizing the activations is part of every W*A8 figure.
+            GOP/s counts 2·M·K·N operations. "of limit" compares with what the instruction set in use, of float32 that of BLAS, and memory allow at \
+            most, measured before and after each shape.
             """)
 
     @OptionGroup var shared: SharedOptions
@@ -28,7 +29,7 @@ struct Gemm: ParsableCommand {
         try shared.check()
         for shape in shapes { try shape.check() }
         try shared.withReport { report in
-            let peaks = Peaks(parallelism: shared.parallelism, progress: Progress("machine limits"))
+            let peaks = Peaks(parallelism: shared.parallelism)
             let table = Self.table()
             for shape in shapes {
                 try Self.measure(shape, chosen, shared, peaks, table, report)
@@ -62,21 +63,26 @@ struct Gemm: ParsableCommand {
             return try format.layer(linear, rows: shape.m)
         }
         let runs = layers.map { LayerRun($0, x, shared.parallelism) }
-        let seconds = medianSeconds(
-            zip(all, runs).map { format, run in TimedCall(name: format.description, body: run.callAsFunction) }, seconds: shared.seconds,
-            threads: shared.threads, progress: progress)
+        let demands = zip(all, layers).map { $0.demands(shape, weightBytes: $1.byteCount, peaks) }
+        let (times, limits) = peaks.around(demands.flatMap { $0 }, progress) {
+            timings(
+                zip(all, runs).map { format, run in TimedCall(name: format.description, body: run.callAsFunction) }, seconds: shared.seconds,
+                threads: shared.threads, progress: progress)
+        }
         progress.clear()
         for (index, format) in all.enumerated() {
-            let time = seconds[index], rate = shape.operations / time / 1e9, ratio = seconds[0] / time
-            let limit = format.limitSeconds(shape, weightBytes: layers[index].byteCount, peaks: peaks)
+            let time = times[index].seconds, rate = shape.operations / time / 1e9, ratio = times[0].seconds / time
+            let judgement = limits.judge(demands[index], seconds: time)
             table.row([
-                shape.description, format.description, duration(time), fixed(rate, 1), fixed(ratio, 2), percent(limit / time),
+                shape.description, format.description, duration(time), fixed(rate, 1), fixed(ratio, 2), percent(judgement.ofLimit),
                 errorText(reference.relativeError(of: runs[index].output)), byteText(layers[index].byteCount),
                 index == 0 ? "" : duration(packing[index]),
             ])
+            if let note = judgement.note { table.note(note) }
             report.add(
                 Measurement(
-                    case: shape.description, name: format.description, figure: rate, unit: "GOP/s", median_seconds: time, ratio_to_float32: ratio))
+                    case: shape.description, name: format.description, figure: rate, unit: "GOP/s", timing: times[index], ratio_to_float32: ratio,
+                    of_limit: judgement.ofLimit))
         }
     }
 }

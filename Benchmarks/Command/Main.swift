@@ -12,7 +12,9 @@ struct Benchmarks: ParsableCommand {
             CK_ISA=portable|avx2|… in the environment forces an instruction set.
             """,
         subcommands: [
-            Tour.self, Gemm.self, Sparse.self, Round.self, Model.self, Roofline.self, Scaling.self, Training.self, Compress.self, Study.self,
+            Tour.self, Gemm.self, Sparse.self, Round.self, Model.self, Roofline.self, Grid.self, Scaling.self, Training.self, Compare.self,
+            Compress.self,
+            Study.self,
         ],
         defaultSubcommand: Tour.self)
 
@@ -37,7 +39,7 @@ struct Tour: ParsableCommand {
         try shared.check()
         try common.withReport { report in
             print("1. What this machine can do at most\n")
-            let peaks = Peaks(parallelism: common.parallelism, progress: Progress("machine limits"))
+            let peaks = Peaks(parallelism: common.parallelism)
             Roofline.print(peaks, report)
             print("\n2. Rounding\n")
             Round.measure(elements: 1 << 24, common, report)

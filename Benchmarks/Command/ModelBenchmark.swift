@@ -126,13 +126,14 @@ final class ModelStudy {
         var random = RandomNumbers(seed: 4)
         let activations = matrix.activations ?? random.gaussianMatrix(rows: 32, columns: k, deviation: 1)
         let exact = Matrix.rows32(matrix.linear, activations)
-        let seconds = Self.batches.map { batch in
+        let timed = Self.batches.map { batch in
             let runs = layers.map { LayerRun($0, activations.repeatedRows(batch), options.common.parallelism) }
-            return medianSeconds(
+            return timings(
                 zip(variants, runs).map { variant, run in TimedCall(name: "\(matrix.name) \(variant.name)", body: run.callAsFunction) },
                 seconds: min(options.common.seconds, 0.05), turns: 3, threads: options.common.threads, progress: progress)
         }
         progress.clear()
+        let seconds = timed.map { $0.map(\.seconds) }
         for (index, layer) in layers.enumerated() {
             let ratios = seconds.map { $0[0] / $0[index] }
             let noise = index == 0 ? "" : decibels(signal: exact, noisy: Matrix.rows32(layer, activations))
@@ -148,7 +149,7 @@ final class ModelStudy {
                 report.add(
                     Measurement(
                         case: "\(shape) \(matrix.name)", name: variants[index].name, figure: shape.operations / time / 1e9, unit: "GOP/s",
-                        median_seconds: time, ratio_to_float32: ratios[place]))
+                        timing: timed[place][index], ratio_to_float32: ratios[place]))
             }
         }
     }

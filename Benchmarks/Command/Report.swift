@@ -12,14 +12,34 @@ struct Measurement: Codable {
     var unit: String
     var median_seconds: Double
     var ratio_to_float32: Double?
+    /// Share of what the machine allows at most.
+    var of_limit: Double?
+    /// Seconds of runs, a list for each turn, at most 20 of a turn: what `compare` reads.
+    var samples: [[Double]]?
+}
+
+extension Measurement {
+    init(
+        case: String, name: String, figure: Double, unit: String, timing: Timing, ratio_to_float32: Double? = nil, of_limit: Double? = nil
+    ) {
+        self.init(
+            case: `case`, name: name, figure: figure, unit: unit, median_seconds: timing.seconds, ratio_to_float32: ratio_to_float32,
+            of_limit: of_limit, samples: timing.samples)
+    }
 }
 
 /// What the JSON report says of the machine.
-struct MachineDescription: Codable {
+struct MachineDescription: Codable, Equatable {
     var cpu: String
     var isa: String
     var blas: String
     var threads: Int
+}
+
+/// What a report's file holds.
+struct ReportDocument: Codable {
+    var machine: MachineDescription
+    var rows: [Measurement]
 }
 
 /// Everything a run measured, written as JSON when all of it is there.
@@ -35,16 +55,11 @@ final class Report {
         rows.append(row)
     }
 
-    private struct Document: Codable {
-        var machine: MachineDescription
-        var rows: [Measurement]
-    }
-
     /// Writes the report; at `path` there is never half of one.
     func write(to path: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        let data = try encoder.encode(Document(machine: machine, rows: rows))
+        let data = try encoder.encode(ReportDocument(machine: machine, rows: rows))
         do {
             try OutputFile.replace(path: path, with: data)
         } catch {
@@ -75,6 +90,12 @@ struct Table {
     func row(_ cells: [String]) {
         print(line(cells))
         fflush(nil)  // a pipe gets each row when it is measured
+    }
+
+    /// A line below a row.
+    func note(_ text: String) {
+        print("    " + text)
+        fflush(nil)
     }
 
     private func line(_ cells: [String]) -> String {

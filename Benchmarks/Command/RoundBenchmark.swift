@@ -32,15 +32,15 @@ struct Round: ParsableCommand {
         let source = random.gaussianMatrix(rows: 1, columns: elements, deviation: 1)
         let buffers = RoundingBuffers(source)
         let calls = buffers.calls(shared.parallelism)
-        let seconds = medianSeconds(calls.map { $0.call }, seconds: shared.seconds, progress: progress)
+        let times = timings(calls.map { $0.call }, seconds: shared.seconds, progress: progress)
         progress.clear()
         let table = table()
-        let memcpyRate = Double(calls[0].bytes * elements) / seconds[0]
-        for (call, time) in zip(calls, seconds) {
-            let rate = Double(call.bytes * elements) / time
-            table.row(["\(elements)", call.call.name, duration(time), fixed(rate / 1e9, 1), fixed(rate / memcpyRate, 2)])
+        let memcpyRate = Double(calls[0].bytes * elements) / times[0].seconds
+        for (call, time) in zip(calls, times) {
+            let rate = Double(call.bytes * elements) / time.seconds
+            table.row(["\(elements)", call.call.name, duration(time.seconds), fixed(rate / 1e9, 1), fixed(rate / memcpyRate, 2)])
             report.add(
-                Measurement(case: "\(elements)", name: call.call.name, figure: rate / 1e9, unit: "GB/s", median_seconds: time, ratio_to_float32: nil))
+                Measurement(case: "\(elements)", name: call.call.name, figure: rate / 1e9, unit: "GB/s", timing: time))
         }
     }
 }

@@ -39,31 +39,32 @@ struct Scaling: ParsableCommand {
         guard threads >= 2 else { throw BenchmarkError("--threads: expected at least 2, found \(threads)") }
         try checkSparsity([sparsity])
         for shape in shapes { try shape.check() }
-        let chosen = try formats.map(ScalingFormat.init(named:))
+        let chosen = try formats.map(BenchmarkFormat.init(named:))
         try shared.withReport { report in
             let table = Table([
                 ("shape", 16), ("format", 15), ("one thread", 10), ("\(threads) threads", 10), ("copies", 10), ("speed-up", 8), ("machine", 8),
             ])
             for shape in shapes {
-                let data = try ScalingData(shape)
+                let data = try FormatData(shape)
                 for format in chosen { try measure(format, data, table, report) }
             }
         }
     }
 
-    private func measure(_ format: ScalingFormat, _ data: ScalingData, _ table: Table, _ report: Report) throws {
+    private func measure(_ format: BenchmarkFormat, _ data: FormatData, _ table: Table, _ report: Report) throws {
         let progress = Progress("\(data.shape)")
         progress.show("packing \(format.name)")
         let layer = try format.layer(data.linear, sparsity: sparsity, rows: data.shape.m)
         let one = format.run(layer, data, .serial), all = format.run(layer, data, Parallelism(threads: threads))
         // The threads that run the copies take no BLAS threads of their own: float32 layers set their number before each product.
         nonisolated(unsafe) let copies = (0..<threads).map { _ in format.run(layer, data, .serial) }
-        let times = medianSeconds(
+        let timed = timings(
             [
                 TimedCall(name: format.name, body: one), TimedCall(name: "\(format.name), \(threads) threads", body: all),
                 TimedCall(name: "\(format.name), copies") { Parallelism(threads: copies.count).forEachThread { copies[$0]() } },
             ], seconds: seconds, threads: threads, progress: progress)
         progress.clear()
+        let times = timed.map(\.seconds)
         let speedUp = times[0] / times[1], machine = Double(threads) * times[0] / times[2]
         table.row([
             data.shape.description, format.name, duration(times[0]), duration(times[1]), duration(times[2]), fixed(speedUp, 2), fixed(machine, 2),
@@ -71,60 +72,7 @@ struct Scaling: ParsableCommand {
         for (name, figure) in [("speed-up", speedUp), ("machine", machine)] {
             report.add(
                 Measurement(
-                    case: data.shape.description, name: "\(format.name) \(name)", figure: figure, unit: "× one thread", median_seconds: times[1]))
+                    case: data.shape.description, name: "\(format.name) \(name)", figure: figure, unit: "× one thread", timing: timed[1]))
         }
-    }
-}
-
-/// A format of `gemm` or of `sparse`.
-private enum ScalingFormat {
-    case dense(WeightFormat)
-    case sparse(SparseFormat)
-
-    init(named name: String) throws {
-        if let format = try? SparseFormat(named: name) {
-            self = .sparse(format)
-        } else if let format = try? WeightFormat(denseNamed: name) {
-            self = .dense(format)
-        } else {
-            throw NumericsError.unknown(what: "--formats", allowed: ["float32"] + WeightFormat.denseDefaults + SparseFormat.defaults, found: name)
-        }
-    }
-
-    var name: String {
-        switch self {
-        case .dense(let format): format.description
-        case .sparse(let format): format.name
-        }
-    }
-
-    func layer(_ linear: Linear, sparsity: Double, rows: Int) throws -> any LinearLayer {
-        switch self {
-        case .dense(let format): try format.layer(linear, rows: rows)
-        case .sparse(let format): try format.layer(linear, sparsity: sparsity, rows: rows)
-        }
-    }
-
-    func run(_ layer: any LinearLayer, _ data: ScalingData, _ parallelism: Parallelism) -> () -> Void {
-        switch self {
-        case .dense: LayerRun(layer, data.x, parallelism).callAsFunction
-        case .sparse(let format): SparseRun(layer, format, x: data.x, transposed: data.transposed, parallelism).callAsFunction
-        }
-    }
-}
-
-/// Activations and weights of one shape.
-private struct ScalingData {
-    let shape: Shape
-    let x: Matrix
-    let transposed: Matrix
-    let linear: Linear
-
-    init(_ shape: Shape) throws {
-        self.shape = shape
-        var random = RandomNumbers(seed: 5)
-        x = random.gaussianMatrix(rows: shape.m, columns: shape.k, deviation: 1)
-        transposed = x.transposed()
-        linear = try Linear(weight: random.gaussianMatrix(rows: shape.n, columns: shape.k, deviation: 0.05))
     }
 }

@@ -43,7 +43,7 @@ struct Sparse: ParsableCommand {
         for shape in shapes { try shape.check() }
         let chosen = try formats.map { try SparseFormat(named: $0) }
         try shared.withReport { report in
-            let peaks = Peaks(parallelism: shared.parallelism, progress: Progress("machine limits"))
+            let peaks = Peaks(parallelism: shared.parallelism)
             let table = Self.table()
             var studies: [SparseStudy] = []
             for shape in shapes {
@@ -118,27 +118,38 @@ final class SparseStudy {
         let calls =
             [TimedCall(name: "float32", body: dense.callAsFunction)]
             + zip(formats, runs).map { TimedCall(name: $0.name, body: $1.callAsFunction) }
-        let seconds = medianSeconds(calls, seconds: shared.seconds, threads: shared.threads, progress: progress)
+        let denseDemands = WeightFormat.float32.demands(shape, weightBytes: linear.byteCount, peaks)
+        let demands = [denseDemands] + zip(formats, runs).map { $0.demands(shape, $1.layer, peaks) }
+        let (times, limits) = peaks.around(demands.flatMap { $0 }, progress) {
+            timings(calls, seconds: shared.seconds, threads: shared.threads, progress: progress)
+        }
         progress.clear()
-        let denseRate = shape.operations / seconds[0] / 1e9
+        let float32Seconds = times[0].seconds, denseRate = shape.operations / float32Seconds / 1e9
+        let denseJudgement = limits.judge(demands[0], seconds: float32Seconds)
         table.row([
-            shape.description, percent(sparsity), "float32", duration(seconds[0]), fixed(denseRate, 1), "1.00",
-            percent(WeightFormat.float32.limitSeconds(shape, weightBytes: linear.byteCount, peaks: peaks) / seconds[0]), "",
+            shape.description, percent(sparsity), "float32", duration(float32Seconds), fixed(denseRate, 1), "1.00", percent(denseJudgement.ofLimit),
+            "",
             byteText(linear.byteCount), "",
         ])
+        if let note = denseJudgement.note { table.note(note) }
         for (index, format) in formats.enumerated() {
-            let layer = runs[index].layer, time = seconds[index + 1], ratio = seconds[0] / time, rate = shape.operations / time / 1e9
+            let layer = runs[index].layer, time = times[index + 1].seconds, ratio = float32Seconds / time, rate = shape.operations / time / 1e9
             let error = Reference(x: x, weight: layer.denseWeight()).relativeError(of: runs[index].output)
+            let judgement = limits.judge(demands[index + 1], seconds: time)
             table.row([
-                shape.description, percent(sparsity), format.name, duration(time), fixed(rate, 1), fixed(ratio, 2),
-                percent(format.limitSeconds(shape, layer, peaks: peaks) / time), errorText(error), byteText(layer.byteCount),
-                duration(packing[index]),
+                shape.description, percent(sparsity), format.name, duration(time), fixed(rate, 1), fixed(ratio, 2), percent(judgement.ofLimit),
+                errorText(error), byteText(layer.byteCount), duration(packing[index]),
             ])
+            if let note = judgement.note { table.note(note) }
             let caseName = format.caseName(shape, sparsity: sparsity)
             report.add(
-                Measurement(case: caseName, name: "float32", figure: denseRate, unit: "GOP/s", median_seconds: seconds[0], ratio_to_float32: 1))
+                Measurement(
+                    case: caseName, name: "float32", figure: denseRate, unit: "GOP/s", timing: times[0], ratio_to_float32: 1,
+                    of_limit: denseJudgement.ofLimit))
             report.add(
-                Measurement(case: caseName, name: format.name, figure: rate, unit: "GOP/s", median_seconds: time, ratio_to_float32: ratio))
+                Measurement(
+                    case: caseName, name: format.name, figure: rate, unit: "GOP/s", timing: times[index + 1], ratio_to_float32: ratio,
+                    of_limit: judgement.ofLimit))
         }
     }
 

@@ -60,22 +60,25 @@ struct SparseFormat: Hashable {
         "\(shape) sparsity \(sparsity) " + (nOfM.map { "\($0)" } ?? "block \(self.shape)")
     }
 
-    /// The least seconds on a machine with these peaks. Single weights need 9 loads of a vector for 8 multiply-adds, so L1 bandwidth
-    /// limits them; blocks of 4 and more rows are limited by multiply-adds, int8 by its products, one row by the bytes of the weights. N:M needs a
-    /// permutation for each multiply-add, on three ports that take both; its int8 products are of 16 bits, half as many at a time.
-    func limitSeconds(_ shape: Shape, _ layer: any LinearLayer, peaks: Peaks) -> Double {
+    /// What `shape` needs at least. Single weights need 9 loads of a vector for 8 multiply-adds, so L1 bandwidth limits them; blocks of 4 and more
+    /// rows are limited by multiply-adds, int8 by its products, one row by the bytes of the weights. N:M needs a permutation for each multiply-add,
+    /// with AVX2 on three ports that take both; its int8 products are of 16 bits without VNNI, half as many at a time.
+    func demands(_ shape: Shape, _ layer: any LinearLayer, _ peaks: Peaks) -> [Demand] {
+        let set = peaks.kernels
         let stored = (layer as? SparseLinear).map { $0.weight.blockCount * self.shape.rows * self.shape.columns } ?? layer.inputs * layer.outputs / 2
-        let products = Double(stored) * Double(shape.m)
-        let bytes = Double(layer.byteCount) / peaks.readBandwidth(bytes: layer.byteCount)
-        let arithmetic =
-            switch (values, self.shape.rows) {
-            case (.int8, _) where nOfM != nil: 4 * products / peaks.int8
-            case (.float32, _) where nOfM != nil: 2 * products / peaks.float32 * 4 / 3
-            case (.int8, _): 2 * products / peaks.int8
-            case (.float32, 1) where shape.m > 1: max(2 * products / peaks.float32, products * 4 * 9 / 8 / peaks.readBandwidth(bytes: 16 << 10))
-            default: 2 * products / peaks.float32
+        let operations = 2 * Double(stored) * Double(shape.m)
+        let int8 = Limit.operations(.int8, set), float32 = Limit.operations(.float32, set)
+        var demands = [Demand.reading(layer.byteCount, set)]
+        switch values {
+        case .int8:
+            demands.append(Demand((int8, nOfM != nil && !set.hasVNNI ? 2 * operations : operations)))
+        case .float32:
+            demands.append(Demand((float32, nOfM != nil && set.name == "avx2" ? operations * 4 / 3 : operations)))
+            if nOfM == nil, self.shape.rows == 1, shape.m > 1 {
+                demands.append(Demand((.read(bytes: 16 << 10, set), operations / 2 * 4 * 9 / 8)))
             }
-        return max(bytes, arithmetic)
+        }
+        return demands
     }
 }
 

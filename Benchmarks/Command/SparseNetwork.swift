@@ -32,12 +32,13 @@ struct SparseNetworkStudy {
             let layers = try dense.map { try format.layer($0, sparsity: sparsity, rows: shape.m) }
             let float32 = LayerRun(try Sequential(dense), x, shared.parallelism), kept = LayerRun(try Sequential(layers), x, shared.parallelism)
             let rowMajor = LayerRun(try Sequential(layers.map { RowMajorLayer(layer: $0) }), x, shared.parallelism)
-            let seconds = medianSeconds(
+            let times = timings(
                 [
                     TimedCall(name: "float32", body: float32.callAsFunction), TimedCall(name: "row-major", body: rowMajor.callAsFunction),
                     TimedCall(name: format.name, body: kept.callAsFunction),
                 ], seconds: shared.seconds, threads: shared.threads, progress: progress)
             progress.clear()
+            let seconds = times.map(\.seconds)
             guard rowMajor.output == kept.output else {
                 throw BenchmarkError("network of \(format.name): expected the same outputs in every layout, found others")
             }
@@ -45,11 +46,11 @@ struct SparseNetworkStudy {
                 title, percent(sparsity), format.name, duration(seconds[1]), duration(seconds[2]), fixed(seconds[1] / seconds[2], 2),
                 fixed(operations / seconds[2] / 1e9, 1), fixed(seconds[0] / seconds[2], 2),
             ])
-            for (name, time) in [("\(format.name)-network-rowmajor", seconds[1]), ("\(format.name)-network", seconds[2])] {
+            for (name, time) in [("\(format.name)-network-rowmajor", times[1]), ("\(format.name)-network", times[2])] {
                 report.add(
                     Measurement(
-                        case: format.caseName(shape, sparsity: sparsity), name: name, figure: operations / time / 1e9, unit: "GOP/s",
-                        median_seconds: time, ratio_to_float32: seconds[0] / time))
+                        case: format.caseName(shape, sparsity: sparsity), name: name, figure: operations / time.seconds / 1e9, unit: "GOP/s",
+                        timing: time, ratio_to_float32: seconds[0] / time.seconds))
             }
         }
     }

@@ -17,26 +17,55 @@ func median(_ values: [Double]) -> Double {
     return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/// Median seconds of each call, measured in turn (A B C A B C …), so that a machine that slows down slows all of them.
+/// The times of one call.
+struct Timing {
+    /// Seconds of each run, a list for each turn.
+    let turns: [[Double]]
+
+    /// Seconds of the median run of all turns.
+    let seconds: Double
+
+    init(turns: [[Double]]) {
+        self.turns = turns
+        seconds = median(turns.flatMap { $0 })
+    }
+
+    /// What a report keeps: of each turn at most 20 runs, evenly spread, to a tenth of a nanosecond.
+    var samples: [[Double]] {
+        turns.map { turn in
+            let count = min(turn.count, 20)
+            return (0..<count).map { (turn[$0 * turn.count / count] * 1e10).rounded() / 1e10 }
+        }
+    }
+}
+
+/// Times of each call, measured in turn (A B C A B C …), so that a machine that slows down slows all of them.
 ///
 /// A turn of a call is one run that is not counted, which brings its data into the caches again, and then counted runs for a few
 /// milliseconds. Turns go on until each call has been timed for `seconds` and at least in `turns` turns.
 ///
 /// With several `threads` each turn waits until the threads of the call before sleep: those of OpenBLAS go on spinning for tens of
 /// milliseconds, on the cores that the next call needs.
-func medianSeconds(
+func timings(
     _ calls: [TimedCall], seconds: Double = 0.3, turns: Int = 5, threads: Int = 1, progress: Progress? = nil
-) -> [Double] {
-    var samples = [[Double]](repeating: [], count: calls.count)
+) -> [Timing] {
+    var samples = [[[Double]]](repeating: [], count: calls.count)
     let turnSeconds = seconds / Double(turns)
     for turn in 0..<turns {
         for (index, call) in calls.enumerated() {
             progress?.show("\(call.name) (\(turn + 1)/\(turns))")
             if threads > 1 { waitForIdleThreads() }
-            samples[index] += sampleTurn(call, seconds: turnSeconds)
+            samples[index].append(sampleTurn(call, seconds: turnSeconds))
         }
     }
-    return samples.map(median)
+    return samples.map(Timing.init(turns:))
+}
+
+/// Median seconds of each call, measured as `timings` does.
+func medianSeconds(
+    _ calls: [TimedCall], seconds: Double = 0.3, turns: Int = 5, threads: Int = 1, progress: Progress? = nil
+) -> [Double] {
+    timings(calls, seconds: seconds, turns: turns, threads: threads, progress: progress).map(\.seconds)
 }
 
 /// Returns when the process has used next to no processor time for 10 ms, or after a second.

@@ -29,7 +29,7 @@ struct Training: ParsableCommand {
             let configuration = TrainerConfiguration(
                 epochs: 1, batchSize: batch, optimizer: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0), threads: shared.threads)
             nonisolated(unsafe) var failure: (any Error)?
-            let seconds = medianSeconds(
+            let times = timings(
                 networks.map { name, network in
                     TimedCall(name: name) {
                         do { _ = try Trainer(network, data: data, configuration: configuration).run() } catch { failure = error }
@@ -37,10 +37,10 @@ struct Training: ParsableCommand {
                 }, seconds: shared.seconds, threads: shared.threads, progress: Progress("training"))
             if let failure { throw failure }
             let table = Table([("network", 14), ("batch", 6), ("images/s", 10), ("µs per image", 12)])
-            for ((name, _), time) in zip(networks, seconds) {
-                let rate = Double(images) / time
+            for ((name, _), time) in zip(networks, times) {
+                let rate = Double(images) / time.seconds
                 table.row([name, "\(batch)", fixed(rate, 0), fixed(1e6 / rate, 1)])
-                report.add(Measurement(case: "batch \(batch)", name: name, figure: rate, unit: "images/s", median_seconds: time))
+                report.add(Measurement(case: "batch \(batch)", name: name, figure: rate, unit: "images/s", timing: time))
             }
         }
     }

@@ -18,17 +18,21 @@ extension WeightFormat {
         if isSparse { throw unknown }
     }
 
-    /// The least seconds that `shape` can take on a machine with these peaks: operations over the peak of the instructions that the
-    /// dense format needs, or bytes of weights over bandwidth, whichever is longer.
-    func limitSeconds(_ shape: Shape, weightBytes: Int, peaks: Peaks) -> Double {
-        let operationsPerSecond =
+    /// What `shape` needs at least: operations of the instructions that the dense format needs, and its weights read once.
+    func demands(_ shape: Shape, weightBytes: Int, _ peaks: Peaks) -> [Demand] {
+        let count = shape.operations, set = self == .float32 ? peaks.blas : peaks.kernels
+        func limit(_ quantity: PeakQuantity) -> Limit { .operations(quantity, set) }
+        let arithmetic =
             switch (scheme?.bits, scheme?.activations) {
-            case (nil, _): peaks.float32
-            case (8, _): peaks.int8
-            case (1, .sign): peaks.lookup
-            case (1, _): peaks.lookup / 2  // one table of the low, one of the high four bits of the activations
-            default: peaks.int8Folded
+            // Products of rounded activations; their float32 sums may be those of widened numbers.
+            case (nil, _) where description == "bf16a16": Demand((limit(.bf16), count), (limit(.float32), count))
+            case (nil, _): Demand((limit(.float32), count))
+            case (8, _): Demand((limit(.int8), count))
+            case (1, .sign): Demand((limit(.lookup), count), (limit(.count), count))
+            // One table of the low, one of the high four bits of the activations.
+            case (1, _): Demand((limit(.lookup), 2 * count), (limit(.int8), count), (limit(.int8Folded), count))
+            default: Demand((limit(.int8), count), (limit(.int8Folded), count))
             }
-        return max(shape.operations / operationsPerSecond, Double(weightBytes) / peaks.readBandwidth(bytes: weightBytes))
+        return [arithmetic, .reading(weightBytes, set)]
     }
 }

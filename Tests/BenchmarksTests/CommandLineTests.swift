@@ -49,7 +49,7 @@ import Testing
     @Test(arguments: [
         ["gemm", "--threads", "0"], ["round", "--seconds", "0"], ["gemm", "--shapes", "0x1x1"], ["sparse", "--sparsity", "2"],
         ["round", "--elements", "0"], ["gemm", "--json", "/no/such/folder/report.json"], ["model", "/no/such/file"],
-        ["gemm", "--shapes", "1x100x1", "--formats", "w4a8-g33"],
+        ["gemm", "--shapes", "1x100x1", "--formats", "w4a8-g33"], ["grid", "--rows", "0"], ["grid", "--formats", "w9a8"], ["compare", "one"],
     ])
     func wrongOptionsThrowBeforeAnythingRuns(arguments: [String]) throws {
         var command = try Benchmarks.parseAsRoot(arguments)

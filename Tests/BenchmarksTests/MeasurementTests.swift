@@ -61,23 +61,27 @@ import Testing
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let report = Report(machine: MachineDescription(parallelism: .serial))
-        report.add(Measurement(case: "1x2x3", name: "w8a8", figure: 4, unit: "GOP/s", median_seconds: 5, ratio_to_float32: 6))
+        report.add(
+            Measurement(
+                case: "1x2x3", name: "w8a8", figure: 4, unit: "GOP/s", timing: Timing(turns: [[5, 3], [7]]), ratio_to_float32: 6, of_limit: 0.5))
         let path = folder.appendingPathComponent("report.json").path
         try report.write(to: path)
         let document = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path))) as? [String: Any])
         let machine = try #require(document["machine"] as? [String: Any])
         #expect(Set(machine.keys) == ["cpu", "isa", "blas", "threads"])
         let rows = try #require(document["rows"] as? [[String: Any]])
-        #expect(Set(try #require(rows.first).keys) == ["case", "name", "figure", "unit", "median_seconds", "ratio_to_float32"])
-        #expect(rows[0]["case"] as? String == "1x2x3" && rows[0]["figure"] as? Double == 4)
+        let keys = Set(try #require(rows.first).keys)
+        #expect(keys == ["case", "name", "figure", "unit", "median_seconds", "ratio_to_float32", "of_limit", "samples"])
+        #expect(rows[0]["case"] as? String == "1x2x3" && rows[0]["figure"] as? Double == 4 && rows[0]["median_seconds"] as? Double == 5)
+        #expect(rows[0]["samples"] as? [[Double]] == [[5, 3], [7]])
         #expect(throws: BenchmarkError.self) { try report.write(to: folder.appendingPathComponent("none/report.json").path) }
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["report.json"])
     }
 
-    @Test func bandwidthsAreInterpolated() {
-        let peaks = Peaks(parallelism: .serial)
-        #expect(peaks.float32 > 0 && peaks.int8 > 0 && peaks.int8Folded > 0 && peaks.lookup > 0)
-        for bytes in [1, 16 << 10, 100 << 10, 1 << 20, 1 << 30] { #expect(peaks.readBandwidth(bytes: bytes) > 0) }
+    @Test func samplesAreBounded() {
+        let timing = Timing(turns: [(0..<1000).map { Double($0) * 1e-3 }, [0.123456789012345]])
+        #expect(timing.samples.map(\.count) == [20, 1] && timing.samples[0][1] == 0.05 && timing.samples[1] == [0.123456789])
+        #expect(timing.seconds == 0.499)
     }
 }
 

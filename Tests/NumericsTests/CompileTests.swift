@@ -21,13 +21,13 @@ private final class ScriptedTimer: RunTimer {
 @Suite struct CompileTests {
     private let csr = WeightFormat.sparse(.single), w8a8 = WeightFormat.integer(.w8a8)
 
-    /// 32-24-24-8, half of the weights zero.
+    /// 32-24-24-8, half of the weights zero, in runs of five that fit no N:M.
     private func network(_ generator: inout SeededGenerator) throws -> Sequential {
         let widths = [32, 24, 24, 8]
         return try Sequential(
             zip(widths, widths.dropFirst()).map { inputs, outputs in
                 let weight = generator.matrix(outputs, inputs)
-                let half = Matrix(rows: outputs, columns: inputs) { ($0 + $1) % 2 == 0 ? weight[$0, $1] : 0 }
+                let half = Matrix(rows: outputs, columns: inputs) { ($0 + $1 / 5) % 2 == 0 ? weight[$0, $1] : 0 }
                 return try Linear(weight: half, bias: generator.numbers(outputs), activation: outputs == 8 ? .none : .relu)
             })
     }
@@ -129,6 +129,40 @@ private final class ScriptedTimer: RunTimer {
             Issue.record("expected outOfRange, found \(result.choices[1].unsuited[0].reason)")
             return
         }
+    }
+
+    /// Weights with the zeros of 2:4 or 4:8 are tried in these formats, whether they are listed or not.
+    @Test func zerosOfNOfMAreTried() throws {
+        var generator = SeededGenerator()
+        func linear(_ outputs: Int, _ inputs: Int, _ keeps: (Int) -> Bool) throws -> Linear {
+            let weight = generator.matrix(outputs, inputs)
+            return try Linear(weight: Matrix(rows: outputs, columns: inputs) { keeps($1) ? weight[$0, $1] : 0 })
+        }
+        // 2:4, and so 4:8; 4:8 alone; more than 4:8 allows; rows that are shorter than a group of 4.
+        let original = try Sequential([
+            linear(24, 32) { $0 % 2 == 0 }, linear(16, 24) { $0 % 8 < 4 }, linear(3, 16) { $0 % 8 < 5 }, linear(8, 3) { _ in true },
+        ])
+        let two = WeightFormat.nOfM(.twoOfFour), four = WeightFormat.nOfM(.fourOfEight)
+        let twoInt8 = WeightFormat.nOfM(.twoOfFour, .int8), fourInt8 = WeightFormat.nOfM(.fourOfEight, .int8)
+        let x = generator.matrix(4, 32)
+        func tried(_ candidates: [WeightFormat]) throws -> CompiledNetwork<Sequential> {
+            try original.compiled(
+                for: x, candidatesOfLayers: Array(repeating: candidates, count: 4), maximumError: .infinity, seconds: 1e-6, parallelism: .serial,
+                timer: ScriptedTimer([.layer("0", two): [1e-6], .layer("1", fourInt8): [1e-6], .network(isCompiled: true): [1e-6]]))
+        }
+        func formats(_ result: CompiledNetwork<Sequential>) -> [[WeightFormat]] { result.choices.map { $0.figures.map(\.format) } }
+
+        let exact = try tried([csr])
+        #expect(formats(exact) == [[.float32, csr, two, four], [.float32, csr, four], [.float32, csr], [.float32, csr]])
+        #expect(exact.choices.map(\.format) == [two, .float32, .float32, .float32] && exact.choices.allSatisfy { $0.unsuited.isEmpty })
+        let chosen = try #require(exact.network.layers[0] as? NMSparseLinear), dense = try #require(original.layers[0] as? Linear)
+        #expect(chosen.denseWeight() == dense.weight && exact.choices[0].relativeError < 1e-6, "seed \(generator.seed)")
+
+        let rounded = try tried([w8a8, two])  // two is listed already
+        #expect(formats(rounded)[0] == [.float32, w8a8, two, twoInt8, four, fourInt8])
+        #expect(formats(rounded)[1] == [.float32, w8a8, four, fourInt8] && rounded.choices[1].unsuited.map(\.format) == [two])
+        #expect(rounded.choices.map(\.format) == [two, fourInt8, .float32, .float32])
+        #expect((1e-5...0.05).contains(rounded.choices[1].relativeError))
     }
 
     @Test func choicesAreAlignedLines() throws {

@@ -1,20 +1,39 @@
-// Loops that reach what a core can do at most: the limits that the benchmark compares kernels with. Each returns the number of
-// operations done (a multiply and an add are two) or bytes moved in one call; the caller measures the time.
+// Loops that reach what a core can do at most: the limits that the benchmark compares kernels with.
 #ifndef CPEAKS_H
 #define CPEAKS_H
 
 #include <stddef.h>
 
-// float32 multiply-adds in registers.
-double peak_float32_operations(size_t repetitions);
-// int8 products as W8 kernels need them: with VNNI one instruction for 64 products, else multiply pairs, widen to int32, add: three
-// instructions for 32. has_vnni: whether the kernels in use have AVX512-VNNI.
-double peak_int8_operations(size_t repetitions, int has_vnni);
-// int8 products as W4 and W2 kernels need them: multiply pairs, add in int16, widen once in eight.
-double peak_int8_folded_operations(size_t repetitions);
-// 1-bit products as W1 kernels need them: a shuffle looks up sums of four, 32 at a time, and bytes are added.
-double peak_lookup_operations(size_t repetitions);
-// Reads `bytes` (a multiple of 512) at `memory`, aligned to 64 bytes.
-double peak_read_bytes(const void *_Nonnull memory, size_t bytes);
+#include "compiler.h"
+
+// What limits kernels. An operation is a multiply or an add: a multiply-add counts two.
+typedef enum peak_quantity {
+  peak_float32,      // float32 multiply-adds in registers
+  peak_int8,         // int8 products, exact: vpdpbusd, or multiply pairs, widen to int32, add
+  peak_int8_folded,  // int8 products as W4 and W2 need them: multiply pairs, add in int16, widen once in eight
+  peak_lookup,       // 1-bit products as W1 needs them: a shuffle looks up sums of four, and bytes are added
+  peak_count,        // 1-bit products, counted: xor, vpopcntq, add
+  peak_bf16,         // products of BF16 pairs: vdpbf16ps, or those of float32 after widening
+  peak_quantity_count
+} peak_quantity;
+
+// One row of the list. A quantity has a row for each instruction set that reaches more than the sets below it, named as CK_ISA names them.
+typedef struct peak_loop {
+  peak_quantity quantity;
+  const char *_Nonnull set;
+  // Runs the loop so often and returns the number of operations done; the caller measures the time.
+  double (*_Nonnull run)(size_t repetitions);
+} peak_loop;
+
+// One way to read memory.
+typedef struct peak_reader {
+  const char *_Nonnull set;
+  // Reads `bytes` (a multiple of 2,048) at `memory`, aligned to 64 bytes.
+  void (*_Nonnull run)(const void *_Nonnull memory, size_t bytes);
+} peak_reader;
+
+// All rows; those of sets that this machine lacks must not be run. Where a set has several of the same kind, the fastest counts.
+const peak_loop *_Nonnull peak_loops(size_t *_Nonnull count);
+const peak_reader *_Nonnull peak_readers(size_t *_Nonnull count);
 
 #endif

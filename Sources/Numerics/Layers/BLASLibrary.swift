@@ -32,13 +32,27 @@ public enum BLASLibrary {
             return "Accelerate"
         #else
             if let config = symbol("openblas_get_config"), let text = unsafeBitCast(config, to: GetText.self)() {
-                let core = symbol("openblas_get_corename").flatMap { unsafeBitCast($0, to: GetText.self)() }.map { " " + String(cString: $0) }
                 let words = String(cString: text).split(separator: " ").prefix(2).joined(separator: " ")
-                return words + (core ?? "")
+                return words + (core.map { " " + $0 } ?? "")
             }
             return isReference ? "reference BLAS (\(file))" : file
         #endif
     }()
+
+    /// The processor that OpenBLAS chose its kernels for, such as "Zen"; nil for other libraries.
+    package static let core: String? = symbol("openblas_get_corename").flatMap { unsafeBitCast($0, to: GetText.self)() }.map { String(cString: $0) }
+
+    /// The instruction set of the kernels for a core that OpenBLAS names: "avx2" or "avx512", nil for older and unknown ones.
+    package static func set(ofCore core: String) -> String? {
+        switch core.lowercased() {
+        case "haswell", "zen": "avx2"
+        case "skylakex", "cooperlake", "sapphirerapids": "avx512"
+        default: nil
+        }
+    }
+
+    /// That of this library; nil where it does not tell.
+    package static let set = core.flatMap(set(ofCore:))
 
     /// Whether this is the unoptimized reference library, some 40 times slower than OpenBLAS: no baseline to compare with.
     public static let isReference: Bool = {

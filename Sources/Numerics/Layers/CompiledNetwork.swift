@@ -28,7 +28,8 @@ extension Network where Self: Layer {
     /// The network with each `Linear` in the fastest of several formats, measured on this machine with the activations that
     /// `sample` makes. float32 is always measured too, and kept where no candidate is faster; if the network as a whole turns out
     /// no faster than in float32, all of it is kept. Other layers stay what they are. Nothing is pruned: sparse candidates store
-    /// the weights that are not zero.
+    /// the weights that are not zero. A layer whose weights have the zeros of 2:4 or 4:8 is tried in these too, in their int8 form where a candidate
+    /// has integer activations.
     ///
     /// Each layer is timed on its own, with row-major activations; of a convolution the product of its windows, except where a float32 one is
     /// computed without windows, which stays. Consecutive sparse layers then run as they are or faster.

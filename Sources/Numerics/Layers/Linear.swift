@@ -1,4 +1,3 @@
-internal import CBLAS
 internal import CKernels
 
 /// A float32 linear layer, Y = X · Wᵀ + b, by the system's BLAS.
@@ -42,13 +41,13 @@ public struct Linear: LinearLayer {
     ) {
         requireShapes(input, inputLayout, output, outputLayout)
         guard output.count > 0 else { return }
-        let (m, k, n) = (input.batch(inputLayout), inputs, outputs)
-        BLASLibrary.use(parallelism)
+        let (m, n) = (input.batch(inputLayout), outputs)
+        let product = FloatProduct(rows: m, inputs: inputs, outputs: n, parallelism: parallelism)
         output.withUnsafeMutableBufferPointer { y in
             let y = y.baseAddress!
             input.withUnsafeBufferPointer { x in
                 weight.withUnsafeBufferPointer { w in
-                    Self.multiply(x.baseAddress!, inputLayout, w.baseAddress!, y, outputLayout, m: m, k: k, n: n)
+                    product.multiply(x.baseAddress!, layout: inputLayout, by: w.baseAddress!, into: y, layout: outputLayout)
                 }
             }
             withBias { bias in
@@ -56,25 +55,6 @@ public struct Linear: LinearLayer {
                 if outputLayout == .rowMajor { ck_add_bias_f32(y, m, n, bias) } else { ck_add_row_bias_f32(y, n, m, bias) }
             }
             if activation == .relu { ck_relu_f32(y, m * n) }
-        }
-    }
-
-    /// Y[M, N] = X[M, K] · W[N, K]ᵀ by sgemm, or sgemv for one row, which is what it is for. sgemm takes X in either layout; where Y
-    /// shall be [N, M], it multiplies W · Xᵀ.
-    private static func multiply(
-        _ x: UnsafePointer<Float>, _ inputLayout: ActivationLayout, _ w: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>,
-        _ outputLayout: ActivationLayout, m: Int, k: Int, n: Int
-    ) {
-        let (rows, inputs, outputs) = (Int32(m), Int32(k), Int32(n))
-        let isFeatureMajor = inputLayout == .featureMajor, xStride = isFeatureMajor ? rows : inputs
-        if m == 1 {
-            cblas_sgemv(CblasRowMajor, CblasNoTrans, outputs, inputs, 1, w, inputs, x, 1, 0, y, 1)
-        } else if outputLayout == .rowMajor {
-            cblas_sgemm(
-                CblasRowMajor, isFeatureMajor ? CblasTrans : CblasNoTrans, CblasTrans, rows, outputs, inputs, 1, x, xStride, w, inputs, 0, y, outputs)
-        } else {
-            cblas_sgemm(
-                CblasRowMajor, CblasNoTrans, isFeatureMajor ? CblasNoTrans : CblasTrans, outputs, rows, inputs, 1, w, inputs, x, xStride, 0, y, rows)
         }
     }
 }

@@ -99,7 +99,7 @@ internal struct NetworkCompiler<Timer: RunTimer> {
         let expected = linear(input, parallelism: parallelism)
         var tried: [(format: WeightFormat, layer: any LinearLayer)] = [(.float32, linear)]
         var unsuited: [(format: WeightFormat, reason: NumericsError)] = []
-        for format in candidates where !tried.contains(where: { $0.format == format }) {
+        for format in candidates + Self.fittingNOfM(linear, candidates) where !tried.contains(where: { $0.format == format }) {
             do {
                 tried.append((format, try format.layer(linear, rows: input.rows)))
             } catch {
@@ -120,6 +120,15 @@ internal struct NetworkCompiler<Timer: RunTimer> {
         let choice = LayerChoice(
             layer: name, inputs: linear.inputs, outputs: linear.outputs, rows: input.rows, figures: figures, unsuited: unsuited, chosen: chosen)
         return (choice, tried[chosen].layer)
+    }
+
+    /// The N:M formats whose zeros the weights have already, so that none is pruned: with float32 values, which lose nothing, and with int8 ones
+    /// where a candidate rounds activations too. Of rows shorter than a group the zeros say nothing.
+    private static func fittingNOfM(_ linear: Linear, _ candidates: [WeightFormat]) -> [WeightFormat] {
+        let mask = WeightMask(nonzerosOf: linear.weight)
+        let fitting = NMSparsity.all.filter { linear.inputs >= $0.group && $0.firstCrowdedGroup(of: mask) == nil }
+        let values: [SparseValues] = candidates.contains(where: \.roundsActivations) ? [.float32, .int8] : [.float32]
+        return fitting.flatMap { sparsity in values.map { .nOfM(sparsity, $0) } }
     }
 
     /// Median seconds of each layer, run in turn (A B A B), until the time is spent.

@@ -34,6 +34,14 @@ public enum WeightFormat: Sendable, Hashable {
     /// Whether codes are −1 and 1 alone, so that no weight can be 0.
     package var isBinary: Bool { scheme?.bits == 1 }
 
+    /// Whether activations become integers too.
+    package var roundsActivations: Bool {
+        switch self {
+        case .float32, .half, .sparse(_, .float32), .nOfM(_, .float32): false
+        case .integer, .threeBits, .sparse(_, .int8), .nOfM(_, .int8): true
+        }
+    }
+
     /// Whether only some of the weights are stored.
     package var isSparse: Bool {
         switch self {

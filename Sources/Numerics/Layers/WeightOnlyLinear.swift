@@ -1,4 +1,3 @@
-internal import CBLAS
 internal import CKernels
 
 /// A linear layer whose weights are stored as integers and whose activations stay float32: weights are widened 64 outputs at a time and
@@ -49,15 +48,13 @@ public struct WeightOnlyLinear: LinearLayer {
         let (m, k) = (input.rows, inputs), block = min(Self.outputsAtOnce, outputs)
         guard m > 0 else { return }
         let wide = workspace.reserve(byteCount: block * k * MemoryLayout<Float>.stride).bindMemory(to: Float.self, capacity: block * k)
-        BLASLibrary.use(parallelism)
         output.withUnsafeMutableBufferPointer { y in
             input.withUnsafeBufferPointer { x in
                 for first in stride(from: 0, to: outputs, by: block) {
                     let count = min(block, outputs - first)
                     weight.dequantize(rows: first..<first + count, into: wide, zeroPoints: zeroPoints)
-                    cblas_sgemm(
-                        CblasRowMajor, CblasNoTrans, CblasTrans, Int32(m), Int32(count), Int32(k), 1, x.baseAddress!, Int32(k), wide, Int32(k), 0,
-                        y.baseAddress! + first, Int32(outputs))
+                    FloatProduct(rows: m, inputs: k, outputs: count, parallelism: parallelism).multiply(
+                        x.baseAddress!, by: wide, into: y.baseAddress! + first, stride: outputs)
                 }
                 withBias { bias in if let bias { ck_add_bias_f32(y.baseAddress!, m, outputs, bias) } }
                 if activation == .relu { ck_relu_f32(y.baseAddress!, y.count) }

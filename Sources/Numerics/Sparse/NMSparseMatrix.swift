@@ -23,6 +23,15 @@ public struct NMSparsity: Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String { "\(kept):\(group)" }
+
+    /// The group that keeps more than it may, counted row after row; nil where the mask fits.
+    internal func firstCrowdedGroup(of mask: WeightMask) -> (row: Int, inputs: Range<Int>)? {
+        let across = roundUp(mask.columns, toMultipleOf: group) / group
+        let crowded = ck_nm_first_crowded(mask.keeps, mask.columns, mask.rows, kept, group)
+        guard crowded < mask.rows * across else { return nil }
+        let first = crowded % across * group
+        return (crowded / across, first..<min(first + group, mask.columns))
+    }
 }
 
 /// Weights W[N, K] of N:M sparsity, packed for products that have a fixed trip count and no branch for a row.
@@ -115,14 +124,10 @@ public struct NMSparseMatrix: Sendable {
         guard mask.rows == dense.rows, mask.columns == dense.columns else {
             throw .shapeMismatch(what: "mask", expected: "\(dense.rows)×\(dense.columns)", found: "\(mask.rows)×\(mask.columns)")
         }
-        let across = roundUp(dense.columns, toMultipleOf: sparsity.group) / sparsity.group
-        let crowded = ck_nm_first_crowded(mask.keeps, dense.columns, dense.rows, sparsity.kept, sparsity.group)
-        guard crowded == dense.rows * across else {
-            let (row, first) = (crowded / across, crowded % across * sparsity.group)
-            let count = (first..<min(first + sparsity.group, dense.columns)).count { mask[row, $0] }
+        if let (row, inputs) = sparsity.firstCrowdedGroup(of: mask) {
             throw .outOfRange(
-                what: "weights that output \(row) keeps of inputs \(first)..<\(first + sparsity.group)", allowed: "at most \(sparsity.kept)",
-                found: "\(count)")
+                what: "weights that output \(row) keeps of inputs \(inputs)", allowed: "at most \(sparsity.kept)",
+                found: "\(inputs.count { mask[row, $0] })")
         }
         try self.init(dense, keep: mask.keeps, sparsity: sparsity, values: values)
     }
