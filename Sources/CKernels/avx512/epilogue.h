@@ -65,6 +65,38 @@ CK_INLINE void ck_end_segment16(const ck_gemm_weights *w, const ck_gemm_activati
   ck_finish16(y, m, panel * ck_panel, lanes, _mm512_mul_ps(v, scale));
 }
 
+// The rows of ck_end_only_segment16 with what a panel's rows share in registers.
+CK_INLINE void ck_scaled_rows16(int has_bias, int has_relu, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t first,
+                                size_t last, size_t panel, int32_t offset, const int32_t *sums, size_t sums_stride) {
+  size_t n = panel * ck_panel;
+  __mmask16 lanes = ck_panel_lanes(w, panel);
+  __m512i weights = _mm512_loadu_si512(w->sums + n);
+  __m512 scales = _mm512_loadu_ps(w->scales + n), bias = has_bias ? _mm512_maskz_loadu_ps(lanes, y->bias + n) : _mm512_setzero_ps();
+  float *to = (float *)y->data + first * y->stride + n;
+  for (size_t m = first; m < last; m++, sums += sums_stride, to += y->stride) {
+    __m512i sum = _mm512_sub_epi32(_mm512_loadu_si512(sums), _mm512_mullo_epi32(_mm512_set1_epi32(x->zero_points[m] - offset), weights));
+    __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(_mm512_set1_ps(x->scales[m]), scales));
+    if (has_bias) v = _mm512_add_ps(v, bias);
+    if (has_relu) v = _mm512_max_ps(_mm512_setzero_ps(), v);
+    _mm512_mask_storeu_ps(to, lanes, v);
+  }
+}
+
+// Ends the only segment for rows first ..< last of a panel, float32 outputs: what ck_end_segment16 does. sums of row first + i lie sums_stride · i
+// behind the first. Returns 0, having done nothing, where the case is another.
+CK_INLINE int ck_end_only_segment16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t first, size_t last,
+                                    size_t panel, int is_only, int32_t offset, const int32_t *sums, size_t sums_stride) {
+  if (!is_only || y->type != ck_output_f32) return 0;
+  if (y->bias != NULL) {
+    if (y->relu) ck_scaled_rows16(1, 1, w, x, y, first, last, panel, offset, sums, sums_stride);
+    else ck_scaled_rows16(1, 0, w, x, y, first, last, panel, offset, sums, sums_stride);
+  } else {
+    if (y->relu) ck_scaled_rows16(0, 1, w, x, y, first, last, panel, offset, sums, sums_stride);
+    else ck_scaled_rows16(0, 0, w, x, y, first, last, panel, offset, sums, sums_stride);
+  }
+  return 1;
+}
+
 CK_TARGET_END
 
 #endif
