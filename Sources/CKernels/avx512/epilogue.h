@@ -45,18 +45,17 @@ CK_INLINE __m512i ck_subtract_zero16(const ck_gemm_weights *w, const ck_gemm_act
   return _mm512_sub_epi32(sum, _mm512_mullo_epi32(_mm512_set1_epi32(x->zero_points[m] - offset), _mm512_loadu_si512(sums)));
 }
 
-// Ends a segment of row m: corrects the sums of a panel by the zero point, and either keeps them as floats in `total` [16] or writes the outputs.
+// Ends a segment of row m, whose sums are corrected by the zero point: either keeps the sums of a panel as floats in `total` [16] or writes the outputs.
 // With one segment `total` is not touched.
-CK_INLINE void ck_end_segment16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t panel, size_t segment,
-                                int is_last, int32_t offset, __m512i sum, float *total) {
+CK_INLINE void ck_end_sums16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t panel, int is_first,
+                             int is_last, __m512i sum, float *total) {
   __mmask16 lanes = ck_panel_lanes(w, panel);
-  sum = ck_subtract_zero16(w, x, m, panel, segment, offset, sum);
   if (y->type == ck_output_s32 && is_last) {
     _mm512_mask_storeu_epi32((int32_t *)y->data + m * y->stride + panel * ck_panel, lanes, sum);
     return;
   }
   __m512 v = _mm512_cvtepi32_ps(sum);
-  if (segment > 0) v = _mm512_add_ps(_mm512_loadu_ps(total), v);
+  if (!is_first) v = _mm512_add_ps(_mm512_loadu_ps(total), v);
   if (!is_last) {
     _mm512_storeu_ps(total, v);
     return;
@@ -65,34 +64,44 @@ CK_INLINE void ck_end_segment16(const ck_gemm_weights *w, const ck_gemm_activati
   ck_finish16(y, m, panel * ck_panel, lanes, _mm512_mul_ps(v, scale));
 }
 
-// The rows of ck_end_only_segment16 with what a panel's rows share in registers.
-CK_INLINE void ck_scaled_rows16(int has_bias, int has_relu, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t first,
-                                size_t last, size_t panel, int32_t offset, const int32_t *sums, size_t sums_stride) {
-  size_t n = panel * ck_panel;
-  __mmask16 lanes = ck_panel_lanes(w, panel);
-  __m512i weights = _mm512_loadu_si512(w->sums + n);
+// The same for sums that are not corrected yet.
+CK_INLINE void ck_end_segment16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t panel, size_t segment,
+                                int is_last, int32_t offset, __m512i sum, float *total) {
+  ck_end_sums16(w, x, y, m, panel, segment == 0, is_last, ck_subtract_zero16(w, x, m, panel, segment, offset, sum), total);
+}
+
+// Corrected sums of some rows of one panel: row first + i lies stride · i behind the first.
+typedef struct ck_row_sums16 {
+  const int32_t *sums;
+  size_t stride, first, last, panel;
+} ck_row_sums16;
+
+// The rows of ck_end_only_sums16 with what a panel's rows share in registers.
+CK_INLINE void ck_scale_rows16(int has_bias, int has_relu, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y,
+                               const ck_row_sums16 *from) {
+  size_t n = from->panel * ck_panel;
+  __mmask16 lanes = ck_panel_lanes(w, from->panel);
   __m512 scales = _mm512_loadu_ps(w->scales + n), bias = has_bias ? _mm512_maskz_loadu_ps(lanes, y->bias + n) : _mm512_setzero_ps();
-  float *to = (float *)y->data + first * y->stride + n;
-  for (size_t m = first; m < last; m++, sums += sums_stride, to += y->stride) {
-    __m512i sum = _mm512_sub_epi32(_mm512_loadu_si512(sums), _mm512_mullo_epi32(_mm512_set1_epi32(x->zero_points[m] - offset), weights));
-    __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(_mm512_set1_ps(x->scales[m]), scales));
+  float *to = (float *)y->data + from->first * y->stride + n;
+  const int32_t *sums = from->sums;
+  for (size_t m = from->first; m < from->last; m++, sums += from->stride, to += y->stride) {
+    __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(sums)), _mm512_mul_ps(_mm512_set1_ps(x->scales[m]), scales));
     if (has_bias) v = _mm512_add_ps(v, bias);
     if (has_relu) v = _mm512_max_ps(_mm512_setzero_ps(), v);
     _mm512_mask_storeu_ps(to, lanes, v);
   }
 }
 
-// Ends the only segment for rows first ..< last of a panel, float32 outputs: what ck_end_segment16 does. sums of row first + i lie sums_stride · i
-// behind the first. Returns 0, having done nothing, where the case is another.
-CK_INLINE int ck_end_only_segment16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t first, size_t last,
-                                    size_t panel, int is_only, int32_t offset, const int32_t *sums, size_t sums_stride) {
-  if (!is_only || y->type != ck_output_f32) return 0;
+// Ends the only segment of some rows of a panel, float32 outputs: what ck_end_sums16 does, at half its cost. Returns 0, having done nothing, where outputs
+// are others.
+CK_INLINE int ck_end_only_sums16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, const ck_row_sums16 *from) {
+  if (y->type != ck_output_f32) return 0;
   if (y->bias != NULL) {
-    if (y->relu) ck_scaled_rows16(1, 1, w, x, y, first, last, panel, offset, sums, sums_stride);
-    else ck_scaled_rows16(1, 0, w, x, y, first, last, panel, offset, sums, sums_stride);
+    if (y->relu) ck_scale_rows16(1, 1, w, x, y, from);
+    else ck_scale_rows16(1, 0, w, x, y, from);
   } else {
-    if (y->relu) ck_scaled_rows16(0, 1, w, x, y, first, last, panel, offset, sums, sums_stride);
-    else ck_scaled_rows16(0, 0, w, x, y, first, last, panel, offset, sums, sums_stride);
+    if (y->relu) ck_scale_rows16(0, 1, w, x, y, from);
+    else ck_scale_rows16(0, 0, w, x, y, from);
   }
   return 1;
 }

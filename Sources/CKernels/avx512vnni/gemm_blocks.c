@@ -12,17 +12,19 @@ CK_INLINE int bits_of(weight_kind kind) { return kind == kind_s8 ? 8 : kind == k
 // What activations are less than their codes.
 CK_INLINE int32_t x_offset_of(weight_kind kind) { return kind == kind_s8 ? 0 : 128; }
 
+// Whether ck_zero_pair serves.
+CK_INLINE int is_pair_exact(weight_kind kind, const ck_gemm_weights *w) { return kind != kind_s8 || w->group != 0 || w->inputs <= ck_pair_inputs_s8; }
+
 enum {
   k_block = 1024,      // inputs decoded at a time: 32 KB
   row_chunk = ck_row_chunk,
-  segment_s8 = 256,    // of 8-bit weights in groups
 };
 
 typedef struct workspace {
   int32_t sums[row_chunk][ck_tile_outputs];
   float totals[row_chunk][ck_tile_outputs];
   int32_t multipliers[k_block / ck_fold][ck_tile_outputs];
-  int32_t initial[ck_tile_outputs];  // where sums in groups start
+  int32_t zeros[row_chunk], weight_sums[ck_tile_outputs], initial[ck_tile_outputs];  // where sums start, see ck_tile
   uint8_t pieces[64];
   uint8_t panels[ck_tile_panels][k_block * ck_panel];
 } workspace;
@@ -74,35 +76,43 @@ CK_INLINE void set_multipliers(weight_kind kind, const product *g, size_t begin,
   }
 }
 
-// Sums of folds, each less 1, end less by Σ multipliers over all folds of the segment.
-CK_INLINE void set_initial(weight_kind kind, const product *g) {
-  size_t group_folds = g->w->group / ck_fold;
+// Where the sums of a segment start. Sums of folds, each less 1, end less by Σ multipliers over all folds of the segment.
+CK_INLINE void set_starts(weight_kind kind, int is_grouped, const product *g) {
+  const int32_t *sums = g->w->sums + g->segment * ck_round_up(g->w->outputs, ck_panel) + g->panel * ck_panel;
   for (size_t p = 0; p < g->panels; p++) {
-    __m512i sum = _mm512_setzero_si512();
-    for (size_t fold = g->segment_begin; fold < g->segment_end && kind != kind_s8; fold++)
-      sum = _mm512_add_epi32(sum, ck_group_multipliers(g->w, g->panel + p, fold / group_folds));
-    ck_store64(g->s->initial + p * ck_panel, sum);
+    __m512i all = ck_load64(sums + p * ck_panel), initial = _mm512_setzero_si512();
+    __m512i pairs = _mm512_or_si512(_mm512_and_si512(all, _mm512_set1_epi32(127)), _mm512_slli_epi32(_mm512_srai_epi32(all, 7), 16));
+    ck_store64(g->s->weight_sums + p * ck_panel, is_pair_exact(kind, g->w) ? pairs : _mm512_setzero_si512());
+    for (size_t fold = g->segment_begin; is_grouped && kind != kind_s8 && fold < g->segment_end; fold++)
+      initial = _mm512_add_epi32(initial, ck_group_multipliers(g->w, g->panel + p, fold * ck_fold / g->w->group));
+    ck_store64(g->s->initial + p * ck_panel, initial);
   }
 }
 
 // ---- A block of two panels times all rows
 
-CK_INLINE void start_groups(const product *g, size_t rows, int32_t (*sums)[ck_tile_outputs]) {
-  __m512i first = ck_load64(g->s->initial), second = ck_load64(g->s->initial + ck_panel);
-  for (size_t r = 0; r < rows; r++) {
-    ck_store64(sums[r], first);
-    ck_store64(sums[r] + ck_panel, second);
+CK_INLINE void end_rows(weight_kind kind, const product *g, size_t row, size_t rows, int32_t (*sums)[ck_tile_outputs]) {
+  for (size_t p = 0; p < g->panels; p++) {
+    size_t panel = g->panel + p;
+    int is_first = g->segment == 0;
+    if (!is_pair_exact(kind, g->w))
+      for (size_t r = 0; r < rows; r++)
+        ck_store64(sums[r] + p * ck_panel, ck_subtract_zero16(g->w, g->x, row + r, panel, g->segment, 0, ck_load64(sums[r] + p * ck_panel)));
+    const ck_row_sums16 from = {sums[0] + p * ck_panel, ck_tile_outputs, row, row + rows, panel};
+    if (is_first && g->is_last && ck_end_only_sums16(g->w, g->x, g->y, &from)) continue;
+    for (size_t r = 0; r < rows; r++)
+      ck_end_sums16(g->w, g->x, g->y, row + r, panel, is_first, g->is_last, ck_load64(sums[r] + p * ck_panel),
+                    g->s->totals[row + r - g->first] + p * ck_panel);
   }
 }
 
-CK_INLINE void end_rows(weight_kind kind, const product *g, size_t row, size_t rows, int32_t (*sums)[ck_tile_outputs]) {
-  for (size_t p = 0; p < g->panels; p++) {
-    if (ck_end_only_segment16(g->w, g->x, g->y, row, row + rows, g->panel + p, g->segment == 0 && g->is_last, x_offset_of(kind), sums[0] + p * ck_panel,
-                              ck_tile_outputs))
-      continue;
-    for (size_t r = 0; r < rows; r++)
-      ck_end_segment16(g->w, g->x, g->y, row + r, g->panel + p, g->segment, g->is_last, x_offset_of(kind), ck_load64(sums[r] + p * ck_panel),
-                       g->s->totals[row + r - g->first] + p * ck_panel);
+// Lines that a tile will write: they come while it computes.
+CK_INLINE void prefetch_outputs(const product *g, size_t row, size_t rows) {
+  size_t bytes = g->y->type == ck_output_f32 || g->y->type == ck_output_s32 ? 4 : 1;
+  const char *to = (const char *)g->y->data + (row * g->y->stride + g->panel * ck_panel) * bytes;
+  for (size_t r = 0; r < rows; r++, to += g->y->stride * bytes) {
+    __builtin_prefetch(to, 1);
+    if (g->panels == 2) __builtin_prefetch(to + ck_panel * bytes, 1);
   }
 }
 
@@ -111,24 +121,22 @@ CK_INLINE void add_block(weight_kind kind, int is_grouped, const product *g, siz
   const size_t most_rows = is_grouped ? ck_grouped_tile_rows : ck_tile_rows;
   size_t all = ck_many_folds(g->w->inputs), rows = g->last - g->first, tiles = (rows + most_rows - 1) / most_rows;
   int begins = begin == g->segment_begin, ends = end == g->segment_end;
-  ck_tile t = {.x_stride = ck_many_stride(g->w->inputs), .folds = end - begin, .pieces = g->s->pieces,
-               .multipliers = (const int32_t(*)[ck_tile_outputs])g->s->multipliers};
+  ck_tile t = {.x_stride = ck_many_stride(g->w->inputs), .folds = end - begin, .weight_sums = g->s->weight_sums, .initial = g->s->initial,
+               .starts = &zero, .start_stride = kind == kind_s8 ? 0 : all + 1,
+               .multipliers = (const int32_t(*)[ck_tile_outputs])g->s->multipliers, .pieces = g->s->pieces};
+  const int32_t *starts = ck_many_starts(g->x, g->w->inputs) + (is_grouped ? begin : all);
   set_weights(kind, g, begin, end, &t);
   if (is_grouped) set_multipliers(kind, g, begin, end);
-  if (is_grouped && begins) set_initial(kind, g);
-  if (kind != kind_s8) t.start_stride = all + 1;
+  if (begins) set_starts(kind, is_grouped, g);
   for (size_t i = 0; i < tiles; i++) {
     size_t row = g->first + rows * i / tiles, count = g->first + rows * (i + 1) / tiles - row;
     t.x = g->x->codes + row * t.x_stride + begin * ck_fold;
     t.sums = begins && ends ? g->s->sums : g->s->sums + (row - g->first);
-    if (is_grouped) {
-      if (begins) start_groups(g, count, t.sums);
-      if (kind != kind_s8) t.starts = ck_many_starts(g->x, g->w->inputs) + row * (all + 1) + begin;
-      (kind == kind_s8 ? ck_grouped_tiles_u8_s8 : ck_grouped_tiles_s8_u8)[g->panels == 2][count](&t);
-    } else {
-      t.starts = !begins ? NULL : kind == kind_s8 ? &zero : ck_many_starts(g->x, g->w->inputs) + row * (all + 1) + all;
-      (kind == kind_s8 ? ck_tiles_u8_s8 : ck_tiles_s8_u8)[g->panels == 2][count](&t);
-    }
+    t.zeros = begins ? g->s->zeros + (row - g->first) : NULL;
+    if (kind != kind_s8) t.starts = starts + row * (all + 1);
+    if (ends && g->is_last) prefetch_outputs(g, row, count);
+    if (is_grouped) (kind == kind_s8 ? ck_grouped_tiles_u8_s8 : ck_grouped_tiles_s8_u8)[g->panels == 2][count](&t);
+    else (kind == kind_s8 ? ck_tiles_u8_s8 : ck_tiles_s8_u8)[g->panels == 2][count](&t);
     if (ends) end_rows(kind, g, row, count, t.sums);
   }
 }
@@ -139,6 +147,7 @@ CK_INLINE void gemm_blocks(weight_kind kind, int is_grouped, product *g, size_t 
   size_t row_begin = g->first, panel_begin = g->panel, block_folds = k_block / ck_fold;
   for (g->first = row_begin; g->first < row_end; g->first = g->last) {
     g->last = row_end - g->first < row_chunk ? row_end : g->first + row_chunk;
+    for (size_t m = g->first; m < g->last; m++) g->s->zeros[m - g->first] = ck_zero_pair(g->x->zero_points[m] - x_offset_of(kind));
     for (g->panel = panel_begin; g->panel < panel_end; g->panel += g->panels) {
       g->panels = panel_end - g->panel < ck_tile_panels ? 1 : ck_tile_panels;
       for (g->segment = 0; g->segment < segments; g->segment++) {

@@ -18,7 +18,7 @@ enum {
   ck_fold_units = ck_fold / 4,
   ck_tile_panels = 2,
   ck_tile_outputs = ck_tile_panels * ck_panel,
-  ck_tile_rows = 14,                  // 28 sums, 2 registers of weights, 1 of activations
+  ck_tile_rows = 12,                  // 24 sums, 2 registers of weights, 1 of activations; with 14, clang spills addresses
   ck_grouped_tile_rows = 7,           // the same number of sums, and as many of the current group
 };
 
@@ -28,17 +28,20 @@ static inline const int32_t *ck_many_starts(const ck_gemm_activations *x, size_t
   return (const int32_t *)(const void *)(x->codes + x->rows * ck_many_stride(inputs));
 }
 
-// One tile: rows × (1 or 2) panels over some folds. Sums are added to `sums` unless they start here.
+// One tile: rows × (1 or 2) panels over some folds. Where a segment of K begins, sums start from what corrects them by the zero points, else from `sums`.
 typedef struct ck_tile {
   const uint8_t *x;              // codes of the first row and input
   size_t x_stride;
   const uint8_t *w;              // units of the first panel
   size_t w_stride;               // bytes to the second
   size_t folds;
-  const int32_t *starts;         // not grouped: where sums start, a value per row, null if they go on; grouped: see there
+  const int32_t *zeros;          // a pair of int16 per row, ck_zero_pair; null where sums go on
+  const int32_t *weight_sums;    // of outputs, ck_weight_sum_pairs
+  const int32_t *initial;        // of outputs, added to the sums where they start; grouped
+  const int32_t *starts;         // of rows; not grouped: added to the sums where they start; grouped: of each fold
   size_t start_stride;
-  const int32_t (*multipliers)[ck_tile_outputs];  // grouped
-  const uint8_t *pieces;
+  const int32_t (*multipliers)[ck_tile_outputs];  // grouped: pairs of int16
+  const uint8_t *pieces;                          // grouped, 8-bit weights: folds of each piece of a group
   int32_t (*sums)[ck_tile_outputs];
 } ck_tile;
 typedef void ck_tile_function(const ck_tile *t);
@@ -46,5 +49,11 @@ typedef void ck_tile_function(const ck_tile *t);
 // [panels == 2][rows], for unsigned activations and signed weights, and the other way round.
 extern ck_tile_function *const ck_tiles_u8_s8[2][ck_tile_rows + 1], *const ck_tiles_s8_u8[2][ck_tile_rows + 1];
 extern ck_tile_function *const ck_grouped_tiles_u8_s8[2][ck_grouped_tile_rows + 1], *const ck_grouped_tiles_s8_u8[2][ck_grouped_tile_rows + 1];
+
+// −z · Σ for a zero point z and a sum of weights as one vpdpwssd: Σ = low + 128 · high, times (−z, −128 · z). z is the zero point less what codes are
+// less: −128 … 255, so that 128 · z fits int16, and |Σ| < 2²² (32,767 · 128 and more), which holds for all but 8-bit weights of K > 32,768 without groups:
+// 127 · 32,768, 8 · 65,536, and 127 · 127 · 256 or 127 · 8 · 4,096 over segments.
+enum { ck_pair_inputs_s8 = 32768 };
+CK_INLINE int32_t ck_zero_pair(int32_t z) { return (int32_t)(((uint32_t)(-z) & 0xFFFF) | (uint32_t)(-128 * z) << 16); }
 
 #endif

@@ -20,11 +20,13 @@ CK_INLINE void tile(int is_x_signed, int P, int R, const ck_tile *t) {
   const uint8_t *x = t->x, *w = t->w;
   size_t x_stride = t->x_stride, w_stride = t->w_stride;
   __m512i c[ck_tile_panels][ck_tile_rows];
-  if (t->starts != NULL) {
-    CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++)
-      c[p][r] = ck_broadcast4x16(t->starts + (size_t)r * t->start_stride);
-  } else {
+  if (t->zeros == NULL) {
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = ck_load64(t->sums[r] + p * ck_panel);
+  } else {
+    CK_UNROLL for (int r = 0; r < R; r++) {
+      __m512i start = ck_broadcast4x16(t->starts + (size_t)r * t->start_stride), zero = ck_broadcast4x16(t->zeros + r);
+      CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = _mm512_dpwssd_epi32(start, ck_load64(t->weight_sums + p * ck_panel), zero);
+    }
   }
   for (const uint8_t *end = x + t->folds * ck_fold; x < end; x += 8, w += 2 * ck_unit_bytes) {
     CK_UNROLL for (int u = 0; u < 2; u++) {
@@ -47,7 +49,7 @@ CK_INLINE void tile(int is_x_signed, int P, int R, const ck_tile *t) {
   static void kind##_##P##_##R(const ck_tile *t) { tile(is_x_signed, P, R, t); }
 #define EACH(TILE, kind, s, P)                                                                                                        \
   TILE(kind, s, P, 1) TILE(kind, s, P, 2) TILE(kind, s, P, 3) TILE(kind, s, P, 4) TILE(kind, s, P, 5) TILE(kind, s, P, 6) TILE(kind, s, P, 7) \
-  TILE(kind, s, P, 8) TILE(kind, s, P, 9) TILE(kind, s, P, 10) TILE(kind, s, P, 11) TILE(kind, s, P, 12) TILE(kind, s, P, 13) TILE(kind, s, P, 14)
+  TILE(kind, s, P, 8) TILE(kind, s, P, 9) TILE(kind, s, P, 10) TILE(kind, s, P, 11) TILE(kind, s, P, 12)
 #define NAME(kind, is_x_signed, P, R) kind##_##P##_##R,
 #define TILES(kind, is_x_signed)                                                                              \
   EACH(TILE, kind, is_x_signed, 1)                                                                            \

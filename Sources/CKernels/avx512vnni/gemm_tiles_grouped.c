@@ -34,6 +34,17 @@ CK_INLINE void add_fold(int is_x_signed, int P, int R, const uint8_t *x, size_t 
   }
 }
 
+CK_INLINE void start(int P, int R, const ck_tile *t, __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
+  CK_UNROLL for (int p = 0; p < P; p++) {
+    if (t->zeros == NULL) {
+      CK_UNROLL for (int r = 0; r < R; r++) c[p][r] = ck_load64(t->sums[r] + p * ck_panel);
+    } else {
+      __m512i initial = ck_load64(t->initial + p * ck_panel), weight_sums = ck_load64(t->weight_sums + p * ck_panel);
+      CK_UNROLL for (int r = 0; r < R; r++) c[p][r] = _mm512_dpwssd_epi32(initial, weight_sums, ck_broadcast4x16(t->zeros + r));
+    }
+  }
+}
+
 CK_INLINE void multiply(int P, int R, const int32_t multipliers[ck_tile_outputs], __m512i s[ck_tile_panels][ck_grouped_tile_rows],
                         __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
   CK_UNROLL for (int p = 0; p < P; p++) {
@@ -50,7 +61,7 @@ CK_INLINE void tile_of_folds(int P, int R, const ck_tile *t) {
   const uint8_t *x = t->x, *w = t->w;
   size_t x_stride = t->x_stride, w_stride = t->w_stride, start_stride = t->start_stride;
   __m512i c[ck_tile_panels][ck_grouped_tile_rows], s[ck_tile_panels][ck_grouped_tile_rows];
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = ck_load64(t->sums[r] + p * ck_panel);
+  start(P, R, t, c);
   for (size_t fold = 0; fold < t->folds; fold++, x += ck_fold, w += ck_fold_units * ck_unit_bytes) {
     const int32_t *starts = t->starts + fold;
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) s[p][r] = ck_broadcast4x16(starts + (size_t)r * start_stride);
@@ -66,7 +77,7 @@ CK_INLINE void tile_of_pieces(int P, int R, const ck_tile *t) {
   const uint8_t *x = t->x, *w = t->w, *piece = t->pieces;
   size_t x_stride = t->x_stride, w_stride = t->w_stride;
   __m512i c[ck_tile_panels][ck_grouped_tile_rows], s[ck_tile_panels][ck_grouped_tile_rows];
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = ck_load64(t->sums[r] + p * ck_panel);
+  start(P, R, t, c);
   for (size_t fold = 0; fold < t->folds; piece++) {
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) s[p][r] = _mm512_setzero_si512();
     for (size_t end = fold + *piece; fold < end; fold++, x += ck_fold, w += ck_fold_units * ck_unit_bytes) add_fold(0, P, R, x, x_stride, w, w_stride, s);
