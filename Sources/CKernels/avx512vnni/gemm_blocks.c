@@ -91,29 +91,21 @@ CK_INLINE void set_starts(weight_kind kind, int is_grouped, const product *g) {
 
 // ---- A block of two panels times all rows
 
-CK_INLINE void end_rows(weight_kind kind, const product *g, size_t row, size_t rows, int32_t (*sums)[ck_tile_outputs]) {
-  for (size_t p = 0; p < g->panels; p++) {
-    size_t panel = g->panel + p;
-    int is_first = g->segment == 0;
-    if (!is_pair_exact(kind, g->w))
-      for (size_t r = 0; r < rows; r++)
-        ck_store64(sums[r] + p * ck_panel, ck_subtract_zero16(g->w, g->x, row + r, panel, g->segment, 0, ck_load64(sums[r] + p * ck_panel)));
-    const ck_row_sums16 from = {sums[0] + p * ck_panel, ck_tile_outputs, row, row + rows, panel};
-    if (is_first && g->is_last && ck_end_only_sums16(g->w, g->x, g->y, &from)) continue;
-    for (size_t r = 0; r < rows; r++)
-      ck_end_sums16(g->w, g->x, g->y, row + r, panel, is_first, g->is_last, ck_load64(sums[r] + p * ck_panel),
-                    g->s->totals[row + r - g->first] + p * ck_panel);
-  }
+// What ck_zero_pair could not hold.
+static void subtract_zeros(const product *g, size_t row, size_t rows, int32_t (*sums)[ck_tile_outputs]) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t p = 0; p < g->panels; p++)
+      ck_store64(sums[r] + p * ck_panel, ck_subtract_zero16(g->w, g->x, row + r, g->panel + p, g->segment, 0, ck_load64(sums[r] + p * ck_panel)));
 }
 
-// Lines that a tile will write: they come while it computes.
-CK_INLINE void prefetch_outputs(const product *g, size_t row, size_t rows) {
-  size_t bytes = g->y->type == ck_output_f32 || g->y->type == ck_output_s32 ? 4 : 1;
-  const char *to = (const char *)g->y->data + (row * g->y->stride + g->panel * ck_panel) * bytes;
-  for (size_t r = 0; r < rows; r++, to += g->y->stride * bytes) {
-    __builtin_prefetch(to, 1);
-    if (g->panels == 2) __builtin_prefetch(to + ck_panel * bytes, 1);
-  }
+static void end_rows(const product *g, size_t row, size_t rows, int32_t (*sums)[ck_tile_outputs]) {
+  int is_first = g->segment == 0;
+  const ck_row_sums16 from = {sums[0], ck_tile_outputs, row, row + rows, g->panel, g->panels};
+  if (is_first && g->is_last && ck_end_only_sums16(g->w, g->x, g->y, &from)) return;
+  for (size_t r = 0; r < rows; r++)
+    for (size_t p = 0; p < g->panels; p++)
+      ck_end_sums16(g->w, g->x, g->y, row + r, g->panel + p, is_first, g->is_last, ck_load64(sums[r] + p * ck_panel),
+                    g->s->totals[row + r - g->first] + p * ck_panel);
 }
 
 CK_INLINE void add_block(weight_kind kind, int is_grouped, const product *g, size_t begin, size_t end) {
@@ -134,10 +126,10 @@ CK_INLINE void add_block(weight_kind kind, int is_grouped, const product *g, siz
     t.sums = begins && ends ? g->s->sums : g->s->sums + (row - g->first);
     t.zeros = begins ? g->s->zeros + (row - g->first) : NULL;
     if (kind != kind_s8) t.starts = starts + row * (all + 1);
-    if (ends && g->is_last) prefetch_outputs(g, row, count);
     if (is_grouped) (kind == kind_s8 ? ck_grouped_tiles_u8_s8 : ck_grouped_tiles_s8_u8)[g->panels == 2][count](&t);
     else (kind == kind_s8 ? ck_tiles_u8_s8 : ck_tiles_s8_u8)[g->panels == 2][count](&t);
-    if (ends) end_rows(kind, g, row, count, t.sums);
+    if (ends && !is_pair_exact(kind, g->w)) subtract_zeros(g, row, count, t.sums);
+    if (ends) end_rows(g, row, count, t.sums);
   }
 }
 
