@@ -1,0 +1,16 @@
+// What config.c of this set puts together: kernels, and the scratch memory that each needs.
+#ifndef CK_AVX512VNNI_KERNELS_H
+#define CK_AVX512VNNI_KERNELS_H
+
+#include "gemm.h"
+
+enum { ck_few_rows_avx512vnni = 8 };
+
+// gemm_blocks.c, gemm_activations.c: more than 8 rows.
+ck_fn_gemm ck_gemm_blocks_s8__avx512vnni, ck_gemm_blocks_s4__avx512vnni, ck_gemm_blocks_s2__avx512vnni, ck_gemm_blocks_s1__avx512vnni;
+ck_fn_gemm_workspace ck_gemm_blocks_workspace_bytes__avx512vnni;
+ck_fn_gemm_pack_activations ck_pack_many_rows_s8__avx512vnni, ck_pack_many_rows_s4__avx512vnni, ck_pack_many_rows_s2__avx512vnni,
+    ck_pack_many_rows_s1__avx512vnni;
+ck_fn_gemm_activation_bytes ck_many_rows_activation_bytes_s8__avx512vnni, ck_many_rows_activation_bytes_s4__avx512vnni;  // 4 bits: and fewer
+
+#endif
