@@ -1,0 +1,123 @@
+// Before and after the products of up to 8 rows: packs their activations (gemm_rows.h), that is, quantizes them row by row, then interleaves, flips
+// signs and sums each fold of 32 inputs; and ends the sums of a tile. Limit: the quantizing, which reads each float twice.
+#if defined(__x86_64__)
+#include "../gemm/activations.h"
+#include "dispatch.h"
+#include "gemm_rows.h"
+
+CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
+
+size_t ck_few_rows_activation_bytes__avx512vnni(size_t rows, size_t inputs) {
+  size_t stride = ck_few_rows_stride(rows), padded = ck_round_up(inputs, ck_fold);
+  return ck_round_up(stride * (3 * padded + 3 * sizeof(int32_t) * (padded / ck_fold) + sizeof(int32_t)), 64);
+}
+
+// Packing: the codes of all rows, row-major, in order and in the order of bit_codes.
+size_t ck_few_rows_workspace_bytes__avx512vnni(const ck_gemm_shape *shape, size_t rows) {
+  return ck_round_up(2 * ck_few_rows_stride(rows) * ck_round_up(shape->inputs, ck_fold), 64);
+}
+
+// to[t][stride][4] from row-major codes.
+static void interleave(const uint8_t *codes, size_t stride, size_t padded, uint8_t *to) {
+  if (stride == 8) {
+    ck_interleave_u8__avx2(codes, 8, padded, padded, to);
+    return;
+  }
+  for (size_t k = 0; k < padded; k += 16) {
+    __m128i a = _mm_loadu_si128((const __m128i *)(codes + k)), b = _mm_loadu_si128((const __m128i *)(codes + padded + k));
+    __m128i low = _mm_unpacklo_epi32(a, b), high = _mm_unpackhi_epi32(a, b);
+    __m128i *out = (__m128i *)(to + k * stride);
+    if (stride == 2) {
+      _mm_storeu_si128(out, low);
+      _mm_storeu_si128(out + 1, high);
+      continue;
+    }
+    __m128i c = _mm_loadu_si128((const __m128i *)(codes + 2 * padded + k)), d = _mm_loadu_si128((const __m128i *)(codes + 3 * padded + k));
+    __m128i low2 = _mm_unpacklo_epi32(c, d), high2 = _mm_unpackhi_epi32(c, d);
+    _mm_storeu_si128(out, _mm_unpacklo_epi64(low, low2));
+    _mm_storeu_si128(out + 1, _mm_unpackhi_epi64(low, low2));
+    _mm_storeu_si128(out + 2, _mm_unpacklo_epi64(high, high2));
+    _mm_storeu_si128(out + 3, _mm_unpackhi_epi64(high, high2));
+  }
+}
+
+// x − 128 in the order of bit_codes: byte 4·b + i of a fold is input 8·i + b.
+static void order_by_bits(const uint8_t *codes, size_t bytes, uint8_t *to) {
+  const __m256i flip = _mm256_set1_epi8((char)0x80);
+  const __m256i pairs = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
+  for (size_t i = 0; i < bytes; i += ck_fold) {
+    __m256i v = _mm256_shuffle_epi8(_mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(codes + i)), flip), pairs);
+    __m128i low = _mm256_castsi256_si128(v), high = _mm256_extracti128_si256(v, 1);
+    _mm_storeu_si128((__m128i *)(to + i), _mm_unpacklo_epi16(low, high));
+    _mm_storeu_si128((__m128i *)(to + i + 16), _mm_unpackhi_epi16(low, high));
+  }
+}
+
+// The lowest `stride` sums.
+CK_INLINE void store_sums(size_t stride, int32_t *to, __m256i sums) {
+  if (stride == 8) _mm256_storeu_si256((__m256i *)to, sums);
+  else if (stride == 4) _mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(sums));
+  else if (stride == 2) _mm_storel_epi64((__m128i *)to, _mm256_castsi256_si128(sums));
+  else *to = _mm_cvtsi128_si32(_mm256_castsi256_si128(sums));
+}
+
+// Signed codes, and what is made of the sums of folds.
+CK_INLINE void flip_and_sum(size_t stride, size_t folds, const ck_few_rows_codes *x) {
+  const __m256i flip = _mm256_set1_epi8((char)0x80), ones = _mm256_set1_epi8(1), zero = _mm256_setzero_si256();
+  __m256i total = zero;
+  for (size_t fold = 0; fold < folds; fold++) {
+    const size_t at = fold * ck_fold * stride;
+    __m256i sum = zero;
+    CK_UNROLL for (size_t i = 0; i < stride * ck_fold; i += 32) {
+      __m256i v = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(x->codes + at + i)), flip);
+      _mm256_storeu_si256((__m256i *)(x->signed_codes + at + i), v);
+      sum = _mm256_dpbusd_epi32(sum, ones, v);
+    }
+    // Lanes are rows, as often as they fit.
+    if (stride <= 4) sum = _mm256_add_epi32(sum, _mm256_permute4x64_epi64(sum, 0x4e));
+    if (stride <= 2) sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0x4e));
+    if (stride == 1) sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0xb1));
+    total = _mm256_add_epi32(total, sum);
+    store_sums(stride, x->starts[0] + fold * stride, _mm256_sub_epi32(_mm256_set1_epi32(-1), _mm256_slli_epi32(sum, 3)));
+    store_sums(stride, x->starts[1] + fold * stride, _mm256_sub_epi32(zero, _mm256_slli_epi32(sum, 1)));
+    store_sums(stride, x->starts[2] + fold * stride, _mm256_sub_epi32(zero, sum));
+  }
+  store_sums(stride, x->totals, total);
+}
+
+// All rows; they are never cut.
+void ck_pack_few_rows__avx512vnni(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  (void)row_begin, (void)row_end;
+  size_t rows = x->rows, stride = ck_few_rows_stride(rows), padded = ck_round_up(x->inputs, ck_fold);
+  ck_few_rows_codes parts = ck_few_rows_parts(to->codes, rows, x->inputs);
+  uint8_t *ordered = (uint8_t *)workspace + padded * stride, *codes = stride == 1 ? parts.codes : workspace;
+  ck_codes_of_rows(x, 0, rows, codes, padded, to, ck_quantize_rows_u8_f32__avx2, ck_quantize_u8_f32__avx2);
+  for (size_t r = 0; r < rows; r++) memset(codes + r * padded + x->inputs, 128, padded - x->inputs);
+  if (stride > rows) memset(codes + rows * padded, 128, (stride - rows) * padded);
+  if (stride > 1) {
+    interleave(codes, stride, padded, parts.codes);
+    order_by_bits(codes, padded * stride, ordered);
+    interleave(ordered, stride, padded, (uint8_t *)parts.bit_codes);
+  } else {
+    order_by_bits(codes, padded, (uint8_t *)parts.bit_codes);
+  }
+  switch (stride) {
+    case 1: flip_and_sum(1, padded / ck_fold, &parts); break;
+    case 2: flip_and_sum(2, padded / ck_fold, &parts); break;
+    case 4: flip_and_sum(4, padded / ck_fold, &parts); break;
+    default: flip_and_sum(8, padded / ck_fold, &parts); break;
+  }
+}
+
+// ---- The end of a tile
+
+void ck_end_tile__avx512vnni(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, int bits, size_t panel, size_t panels,
+                             size_t segment, ck_tile_sums *s) {
+  int is_last = segment + 1 == ck_gemm_segments(w->inputs, w->group, bits), offset = bits == 8 ? 0 : 128;
+  for (size_t p = 0; p < panels; p++)
+    for (size_t m = 0; m < x->rows; m++)
+      ck_end_segment16(w, x, y, m, panel + p, segment, is_last, offset, ck_load64(s->sums[p][m]), s->totals[p][m]);
+}
+
+CK_TARGET_END
+#endif
