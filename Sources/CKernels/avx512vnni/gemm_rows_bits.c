@@ -29,8 +29,10 @@ CK_INLINE void add_lines(int bits, int R, int stride, int P, int S, const uint8_
     CK_UNROLL for (int i = 0; i < U; i++) {
       __m512i unit[ck_most_tile_panels];
       CK_UNROLL for (int p = 0; p < P; p++) unit[p] = ck_unit_of_line(bits, v[p], i, i % S);
-      CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++)
-          c[p][r][i % S] = _mm512_dpbusd_epi32(c[p][r][i % S], unit[p], ck_broadcast4x16(x + (i * stride + r) * 4));
+      CK_UNROLL for (int r = 0; r < R; r++) {
+        __m512i a = ck_broadcast4x16(x + (i * stride + r) * 4);
+        CK_UNROLL for (int p = 0; p < P; p++) c[p][r][i % S] = _mm512_dpbusd_epi32(c[p][r][i % S], unit[p], a);
+      }
     }
   }
 }
@@ -55,13 +57,13 @@ CK_INLINE void channel_panels(int bits, int R, int stride, int P, int S, const c
   ck_end_tile__avx512vnni(w, x, y, bits, panel, (size_t)P, 0, &s);
 }
 
-// Tiles by width and rows: as many panels as give 8 to 16 chains, as many sums as the registers hold.
+// Tiles by width and rows. Two panels, so that a broadcast serves two products (loads are fewer than two a cycle); four where there are chains to be
+// had; up to 24 sums in registers.
 CK_INLINE void channel(int bits, int R, int stride, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t panel,
                        size_t panel_end) {
-  const int U = 8 / bits, most = R <= 6 ? 24 / R : 2, S = U <= most ? U : most >= 4 ? 4 : 2;
-  const int P = 16 / (R * S) >= 4 ? 4 : 16 / (R * S) >= 2 ? 2 : 1;
+  const int U = 8 / bits, most = 12 / R, S = U <= most ? U : most >= 4 ? 4 : most >= 2 ? 2 : 1, P = 16 / (R * S) >= 4 ? 4 : 2;
   for (; panel_end - panel >= (size_t)P; panel += (size_t)P) channel_panels(bits, R, stride, P, S, w, x, y, panel);
-  for (; P > 1 && panel < panel_end; panel++) channel_panels(bits, R, stride, 1, S, w, x, y, panel);
+  for (; panel < panel_end; panel++) channel_panels(bits, R, stride, 1, S, w, x, y, panel);
 }
 
 #define CHANNEL(name, bits)                                                                                                              \
