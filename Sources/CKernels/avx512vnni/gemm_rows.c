@@ -3,7 +3,7 @@
 #if defined(__x86_64__)
 #include "../gemm/activations.h"
 #include "dispatch.h"
-#include "gemm_rows.h"
+#include "gemm_rows_bits.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
@@ -12,9 +12,10 @@ size_t ck_few_rows_activation_bytes__avx512vnni(size_t rows, size_t inputs) {
   return ck_round_up(stride * (3 * padded + 3 * sizeof(int32_t) * (padded / ck_fold) + sizeof(int32_t)), 64);
 }
 
-// Packing: the codes of all rows, row-major, in order and in the order of bit_codes.
+// Packing: the codes of all rows, row-major, in order and in the order of bit_codes. One row of 1-bit weights: its tables.
 size_t ck_few_rows_workspace_bytes__avx512vnni(const ck_gemm_shape *shape, size_t rows) {
-  return ck_round_up(2 * ck_few_rows_stride(rows) * ck_round_up(shape->inputs, ck_fold), 64);
+  size_t codes = 2 * ck_few_rows_stride(rows) * ck_round_up(shape->inputs, ck_fold), lookup = rows == 1 ? ck_lookup_row_bytes(shape->inputs) : 0;
+  return ck_round_up(codes > lookup ? codes : lookup, 64);
 }
 
 // to[t][stride][4] from row-major codes.

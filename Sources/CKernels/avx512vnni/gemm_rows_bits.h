@@ -10,13 +10,23 @@ typedef void ck_fn_few_rows(const ck_gemm_weights *_Nonnull w, const ck_gemm_act
                             size_t panel_end);
 ck_fn_few_rows ck_channel_rows_s4, ck_channel_rows_s2, ck_channel_rows_s1;
 
+// One row of 1 bit by tables, which take ck_lookup_row_bytes of the workspace; worth it from ck_lookup_panels panels on (see gemm_rows_lookup.c).
+enum { ck_lookup_panels = 8, ck_lookup_inputs = 128 };
+void ck_lookup_row_s1(const ck_gemm_weights *_Nonnull w, const ck_gemm_activations *_Nonnull x, const ck_gemm_output *_Nonnull y, size_t panel,
+                      size_t panel_end, void *_Nonnull workspace);
+size_t ck_lookup_row_bytes(size_t inputs);
+
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
+
+// Indices that transpose 4 × 4 quads of bytes.
+CK_INLINE __m512i ck_quad_columns(void) { return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15); }
 
 // Bytes 16 · j + c become 4 · c + j.
 CK_INLINE __m512i ck_bytes_by_output(__m512i v) {
-  const __m512i quads = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-  return _mm512_shuffle_epi8(_mm512_permutexvar_epi32(quads, v), bytes);
+  v = _mm512_permutexvar_epi32(ck_quad_columns(), v);
+  CK_KEEP32(v);  // clang would make nine instructions of the two
+  return _mm512_shuffle_epi8(v, bytes);
 }
 
 CK_INLINE __m512i ck_load_line(int bits, const uint8_t *_Nonnull codes) {

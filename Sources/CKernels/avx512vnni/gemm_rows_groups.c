@@ -94,7 +94,11 @@ CK_INLINE void grouped(int bits, int R, int stride, const ck_gemm_weights *w, co
 #define GEMM_ROWS(bits)                                                                                                                   \
   void ck_gemm_rows_s##bits##__avx512vnni(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y,                \
                                           size_t row_begin, size_t row_end, size_t panel, size_t panel_end, void *workspace) {            \
-    (void)row_begin, (void)row_end, (void)workspace;                                                                                      \
+    (void)row_begin, (void)row_end;                                                                                                       \
+    if (bits == 1 && w->group == 0 && x->rows == 1 && panel_end - panel >= ck_lookup_panels && w->inputs >= ck_lookup_inputs) {           \
+      ck_lookup_row_s1(w, x, y, panel, panel_end, workspace);                                                                             \
+      return;                                                                                                                             \
+    }                                                                                                                                     \
     if (w->group == 0) {                                                                                                                  \
       ck_channel_rows_s##bits(w, x, y, panel, panel_end);                                                                                 \
       return;                                                                                                                             \

@@ -100,7 +100,7 @@ CK_INLINE void all_panels(int R, int stride, const ck_gemm_weights *w, const ck_
     for (; panel_end - panel >= (size_t)P; panel += (size_t)P) channel_panels(R, stride, P, w, x, y, panel);
     for (; panel < panel_end; panel++) channel_panels(R, stride, 1, w, x, y, panel);
   } else {
-    const int P = R <= 4 ? 2 : 1;
+    const int P = 2;
     for (; panel_end - panel >= (size_t)P; panel += (size_t)P) grouped_panels(R, stride, P, w, x, y, panel);
     for (; panel < panel_end; panel++) grouped_panels(R, stride, 1, w, x, y, panel);
   }
