@@ -1,5 +1,5 @@
 // Before and after the products of up to 8 rows: packs their activations (gemm_rows.h), that is, quantizes them row by row, then interleaves, flips
-// signs and sums each fold of 32 inputs; and ends the sums of a tile. Limit: the quantizing, which reads each float twice.
+// signs and sums each fold of 32 inputs, for weights that want it; and ends the sums of a tile. Limit: the quantizing, which reads each float twice.
 #if defined(__x86_64__)
 #include "../gemm/activations.h"
 #include "dispatch.h"
@@ -9,13 +9,12 @@ CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
 size_t ck_few_rows_activation_bytes__avx512vnni(size_t rows, size_t inputs) {
   size_t stride = ck_few_rows_stride(rows), padded = ck_round_up(inputs, ck_fold);
-  return ck_round_up(stride * (3 * padded + 3 * sizeof(int32_t) * (padded / ck_fold) + sizeof(int32_t)), 64);
+  return ck_round_up(stride * (padded + (padded / ck_fold + 1) * sizeof(int32_t)) + (rows == 1 ? padded : 0), 64);
 }
 
-// Packing: the codes of all rows, row-major, in order and in the order of bit_codes. One row of 1-bit weights: its tables.
+// Packing: the codes of all rows, row-major; one needs none. One row of 1-bit weights: its tables.
 size_t ck_few_rows_workspace_bytes__avx512vnni(const ck_gemm_shape *shape, size_t rows) {
-  size_t codes = 2 * ck_few_rows_stride(rows) * ck_round_up(shape->inputs, ck_fold), lookup = rows == 1 ? ck_lookup_row_bytes(shape->inputs) : 0;
-  return ck_round_up(codes > lookup ? codes : lookup, 64);
+  return ck_round_up(rows == 1 ? ck_lookup_row_bytes__avx512vnni(shape->inputs) : ck_few_rows_stride(rows) * ck_round_up(shape->inputs, ck_fold), 64);
 }
 
 // to[t][stride][4] from row-major codes.
@@ -42,15 +41,15 @@ static void interleave(const uint8_t *codes, size_t stride, size_t padded, uint8
   }
 }
 
-// x − 128 in the order of bit_codes: byte 4·b + i of a fold is input 8·i + b.
+// x − 128 in the order of bit_codes: byte 4·b + i of a fold is input 8·i + b, which lies in quad 2·i + b / 4. Two folds at a time.
 static void order_by_bits(const uint8_t *codes, size_t bytes, uint8_t *to) {
-  const __m256i flip = _mm256_set1_epi8((char)0x80);
-  const __m256i pairs = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
-  for (size_t i = 0; i < bytes; i += ck_fold) {
-    __m256i v = _mm256_shuffle_epi8(_mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(codes + i)), flip), pairs);
-    __m128i low = _mm256_castsi256_si128(v), high = _mm256_extracti128_si256(v, 1);
-    _mm_storeu_si128((__m128i *)(to + i), _mm_unpacklo_epi16(low, high));
-    _mm_storeu_si128((__m128i *)(to + i + 16), _mm_unpackhi_epi16(low, high));
+  const __m512i flip = _mm512_set1_epi8((char)0x80), quads = _mm512_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
+  const __m512i columns = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  for (size_t i = 0; i < bytes; i += 2 * ck_fold) {
+    __mmask16 lanes = ck_first_lanes((bytes - i) / 4);
+    __m512i v = _mm512_permutexvar_epi32(quads, _mm512_maskz_loadu_epi32(lanes, codes + i));
+    CK_KEEP32(v);  // clang would make more instructions of the two
+    _mm512_mask_storeu_epi32(to + i, lanes, _mm512_xor_si512(_mm512_shuffle_epi8(v, columns), flip));
   }
 }
 
@@ -62,16 +61,16 @@ CK_INLINE void store_sums(size_t stride, int32_t *to, __m256i sums) {
   else *to = _mm_cvtsi128_si32(_mm256_castsi256_si128(sums));
 }
 
-// Signed codes, and what is made of the sums of folds.
-CK_INLINE void flip_and_sum(size_t stride, size_t folds, const ck_few_rows_codes *x) {
-  const __m256i flip = _mm256_set1_epi8((char)0x80), ones = _mm256_set1_epi8(1), zero = _mm256_setzero_si256();
-  __m256i total = zero;
+// Flips the signs of interleaved codes unless they are flipped, and sums each fold: starts = −Σ · 2^shift + bias.
+CK_INLINE void sum_folds(size_t stride, int is_flipped, int shift, int32_t bias, size_t folds, const ck_few_rows_codes *x) {
+  const __m256i flip = _mm256_set1_epi8(is_flipped ? 0 : (char)0x80), ones = _mm256_set1_epi8(1);
+  __m256i total = _mm256_setzero_si256();
   for (size_t fold = 0; fold < folds; fold++) {
-    const size_t at = fold * ck_fold * stride;
-    __m256i sum = zero;
+    uint8_t *codes = x->codes + fold * ck_fold * stride;
+    __m256i sum = _mm256_setzero_si256();
     CK_UNROLL for (size_t i = 0; i < stride * ck_fold; i += 32) {
-      __m256i v = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(x->codes + at + i)), flip);
-      _mm256_storeu_si256((__m256i *)(x->signed_codes + at + i), v);
+      __m256i v = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(codes + i)), flip);
+      if (!is_flipped) _mm256_storeu_si256((__m256i *)(codes + i), v);
       sum = _mm256_dpbusd_epi32(sum, ones, v);
     }
     // Lanes are rows, as often as they fit.
@@ -79,36 +78,39 @@ CK_INLINE void flip_and_sum(size_t stride, size_t folds, const ck_few_rows_codes
     if (stride <= 2) sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0x4e));
     if (stride == 1) sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0xb1));
     total = _mm256_add_epi32(total, sum);
-    store_sums(stride, x->starts[0] + fold * stride, _mm256_sub_epi32(_mm256_set1_epi32(-1), _mm256_slli_epi32(sum, 3)));
-    store_sums(stride, x->starts[1] + fold * stride, _mm256_sub_epi32(zero, _mm256_slli_epi32(sum, 1)));
-    store_sums(stride, x->starts[2] + fold * stride, _mm256_sub_epi32(zero, sum));
+    store_sums(stride, x->starts + fold * stride, _mm256_sub_epi32(_mm256_set1_epi32(bias), _mm256_sll_epi32(sum, _mm_cvtsi32_si128(shift))));
   }
   store_sums(stride, x->totals, total);
 }
 
-// All rows; they are never cut.
-void ck_pack_few_rows__avx512vnni(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
-  (void)row_begin, (void)row_end;
-  size_t rows = x->rows, stride = ck_few_rows_stride(rows), padded = ck_round_up(x->inputs, ck_fold);
+CK_INLINE void pack_few_rows(int bits, const ck_gemm_source *x, const ck_gemm_codes_out *to, void *workspace) {
+  size_t rows = x->rows, stride = ck_few_rows_stride(rows), padded = ck_round_up(x->inputs, ck_fold), folds = padded / ck_fold;
   ck_few_rows_codes parts = ck_few_rows_parts(to->codes, rows, x->inputs);
-  uint8_t *ordered = (uint8_t *)workspace + padded * stride, *codes = stride == 1 ? parts.codes : workspace;
+  uint8_t *codes = stride > 1 ? workspace : bits == 1 ? parts.row : parts.codes;
   ck_codes_of_rows(x, 0, rows, codes, padded, to, ck_quantize_rows_u8_f32__avx2, ck_quantize_u8_f32__avx2);
   for (size_t r = 0; r < rows; r++) memset(codes + r * padded + x->inputs, 128, padded - x->inputs);
-  if (stride > rows) memset(codes + rows * padded, 128, (stride - rows) * padded);
-  if (stride > 1) {
-    interleave(codes, stride, padded, parts.codes);
-    order_by_bits(codes, padded * stride, ordered);
-    interleave(ordered, stride, padded, (uint8_t *)parts.bit_codes);
-  } else {
-    order_by_bits(codes, padded, (uint8_t *)parts.bit_codes);
-  }
+  if (bits == 1) order_by_bits(codes, padded * stride, stride > 1 ? codes : parts.codes);
+  if (stride > 1) interleave(codes, stride, padded, parts.codes);
+  if (bits == 8) return;
+  const int shift = bits == 4 ? 3 : bits == 2 ? 1 : 0;
   switch (stride) {
-    case 1: flip_and_sum(1, padded / ck_fold, &parts); break;
-    case 2: flip_and_sum(2, padded / ck_fold, &parts); break;
-    case 4: flip_and_sum(4, padded / ck_fold, &parts); break;
-    default: flip_and_sum(8, padded / ck_fold, &parts); break;
+    case 1: sum_folds(1, bits == 1, shift, bits == 4 ? -1 : 0, folds, &parts); break;
+    case 2: sum_folds(2, bits == 1, shift, bits == 4 ? -1 : 0, folds, &parts); break;
+    case 4: sum_folds(4, bits == 1, shift, bits == 4 ? -1 : 0, folds, &parts); break;
+    default: sum_folds(8, bits == 1, shift, bits == 4 ? -1 : 0, folds, &parts); break;
   }
 }
+
+#define PACK_FEW_ROWS(bits)                                                                                                                \
+  void ck_pack_few_rows_s##bits##__avx512vnni(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to,     \
+                                              void *workspace) {                                                                           \
+    (void)row_begin, (void)row_end; /* all of them */                                                                                      \
+    pack_few_rows(bits, x, to, workspace);                                                                                                 \
+  }
+PACK_FEW_ROWS(8)
+PACK_FEW_ROWS(4)
+PACK_FEW_ROWS(2)
+PACK_FEW_ROWS(1)
 
 // ---- The end of a tile
 

@@ -20,7 +20,7 @@ CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 enum { most_scales = 8 };
 
 // R rows × P panels × S sums over all lines.
-CK_INLINE void add_lines(int bits, int R, int stride, int P, int S, const uint8_t *codes, size_t panel_bytes, const int8_t *x,
+CK_INLINE void add_lines(int bits, int R, int stride, int P, int S, const uint8_t *codes, size_t panel_bytes, const uint8_t *x,
                          __m512i c[ck_most_tile_panels][ck_most_few_rows][most_scales]) {
   const int U = 8 / bits;
   for (const uint8_t *end = codes + panel_bytes; codes != end; codes += ck_line_bytes, x += U * stride * 4) {
@@ -51,7 +51,7 @@ CK_INLINE void channel_panels(int bits, int R, int stride, int P, int S, const c
   ck_few_rows_codes parts = ck_few_rows_parts(x->codes, (size_t)R, w->inputs);
   __m512i c[ck_most_tile_panels][ck_most_few_rows][most_scales];
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int i = 0; i < S; i++) c[p][r][i] = _mm512_setzero_si512();
-  add_lines(bits, R, stride, P, S, w->codes + panel * panel_bytes, panel_bytes, bits == 1 ? parts.bit_codes : parts.signed_codes, c);
+  add_lines(bits, R, stride, P, S, w->codes + panel * panel_bytes, panel_bytes, parts.codes, c);
   ck_tile_sums s;
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) ck_store64(s.sums[p][r], join_scales(bits, S, c[p][r], parts.totals[r]));
   ck_end_tile__avx512vnni(w, x, y, bits, panel, (size_t)P, 0, &s);
@@ -73,9 +73,9 @@ CK_INLINE void channel(int bits, int R, int stride, const ck_gemm_weights *w, co
 #define CHANNEL_S4(R, stride) channel(4, R, stride, w, x, y, panel, panel_end)
 #define CHANNEL_S2(R, stride) channel(2, R, stride, w, x, y, panel, panel_end)
 #define CHANNEL_S1(R, stride) channel(1, R, stride, w, x, y, panel, panel_end)
-CHANNEL(ck_channel_rows_s4, 4)
-CHANNEL(ck_channel_rows_s2, 2)
-CHANNEL(ck_channel_rows_s1, 1)
+CHANNEL(ck_channel_rows_s4__avx512vnni, 4)
+CHANNEL(ck_channel_rows_s2__avx512vnni, 2)
+CHANNEL(ck_channel_rows_s1__avx512vnni, 1)
 
 CK_TARGET_END
 #endif

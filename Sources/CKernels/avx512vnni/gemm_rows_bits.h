@@ -8,13 +8,13 @@ enum { ck_line_bytes = 64, ck_line_prefetch = 2048 };
 
 typedef void ck_fn_few_rows(const ck_gemm_weights *_Nonnull w, const ck_gemm_activations *_Nonnull x, const ck_gemm_output *_Nonnull y, size_t panel,
                             size_t panel_end);
-ck_fn_few_rows ck_channel_rows_s4, ck_channel_rows_s2, ck_channel_rows_s1;
+ck_fn_few_rows ck_channel_rows_s4__avx512vnni, ck_channel_rows_s2__avx512vnni, ck_channel_rows_s1__avx512vnni;
 
-// One row of 1 bit by tables, which take ck_lookup_row_bytes of the workspace; worth it from ck_lookup_panels panels on (see gemm_rows_lookup.c).
+// One row of 1 bit by tables, which take ck_lookup_row_bytes__avx512vnni of the workspace; worth it from ck_lookup_panels panels on (see gemm_rows_lookup.c).
 enum { ck_lookup_panels = 8, ck_lookup_inputs = 128 };
-void ck_lookup_row_s1(const ck_gemm_weights *_Nonnull w, const ck_gemm_activations *_Nonnull x, const ck_gemm_output *_Nonnull y, size_t panel,
+void ck_lookup_row_s1__avx512vnni(const ck_gemm_weights *_Nonnull w, const ck_gemm_activations *_Nonnull x, const ck_gemm_output *_Nonnull y, size_t panel,
                       size_t panel_end, void *_Nonnull workspace);
-size_t ck_lookup_row_bytes(size_t inputs);
+size_t ck_lookup_row_bytes__avx512vnni(size_t inputs);
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 

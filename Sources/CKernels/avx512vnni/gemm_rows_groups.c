@@ -31,7 +31,7 @@ CK_INLINE __m512i unit_of_line(int bits, __m512i v, int i) {
 }
 
 // One fold of R rows × P panels, begun at `starts`.
-CK_INLINE void add_fold(int bits, int R, int stride, int P, const uint8_t *codes, size_t panel_bytes, const int8_t *x, const int32_t *starts,
+CK_INLINE void add_fold(int bits, int R, int stride, int P, const uint8_t *codes, size_t panel_bytes, const uint8_t *x, const int32_t *starts,
                         __m512i c[ck_most_tile_panels][ck_most_few_rows]) {
   const int U = 8 / bits;
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) c[p][r] = ck_broadcast4x16(starts + r);
@@ -53,9 +53,9 @@ CK_INLINE void grouped_panels(int bits, int R, int stride, int P, const ck_gemm_
   size_t panel_bytes = ck_panel16_bytes(bits, w->inputs), folds = panel_bytes / fold_bytes, groups = ck_gemm_groups(w->inputs, w->group);
   size_t segment_folds = ck_gemm_segment(w->inputs, w->group, bits) / ck_fold, group_folds = w->group / ck_fold, left = 0, segment = 0;
   ck_few_rows_codes parts = ck_few_rows_parts(x->codes, (size_t)R, w->inputs);
-  const int8_t *from = bits == 1 ? parts.bit_codes : parts.signed_codes, *multipliers = w->multipliers + panel * groups * ck_panel;
-  const int32_t *starts = parts.starts[bits == 4 ? 0 : bits == 2 ? 1 : 2];
-  const uint8_t *codes = w->codes + panel * panel_bytes;
+  const int8_t *multipliers = w->multipliers + panel * groups * ck_panel;
+  const uint8_t *codes = w->codes + panel * panel_bytes, *from = parts.codes;
+  const int32_t *starts = parts.starts;
   __m512i m[ck_most_tile_panels];
   ck_tile_sums s;
   for (size_t begin = 0; begin < folds; begin += segment_folds, segment++) {
@@ -96,11 +96,11 @@ CK_INLINE void grouped(int bits, int R, int stride, const ck_gemm_weights *w, co
                                           size_t row_begin, size_t row_end, size_t panel, size_t panel_end, void *workspace) {            \
     (void)row_begin, (void)row_end;                                                                                                       \
     if (bits == 1 && w->group == 0 && x->rows == 1 && panel_end - panel >= ck_lookup_panels && w->inputs >= ck_lookup_inputs) {           \
-      ck_lookup_row_s1(w, x, y, panel, panel_end, workspace);                                                                             \
+      ck_lookup_row_s1__avx512vnni(w, x, y, panel, panel_end, workspace);                                                                             \
       return;                                                                                                                             \
     }                                                                                                                                     \
     if (w->group == 0) {                                                                                                                  \
-      ck_channel_rows_s##bits(w, x, y, panel, panel_end);                                                                                 \
+      ck_channel_rows_s##__avx512vnnibits(w, x, y, panel, panel_end);                                                                                 \
       return;                                                                                                                             \
     }                                                                                                                                     \
     CK_SWITCH_FEW_ROWS(x->rows, GROUPED_S##bits)                                                                                          \

@@ -102,12 +102,12 @@ CK_INLINE void lookup_panels(int P, const ck_gemm_weights *w, const ck_gemm_acti
   ck_end_tile__avx512vnni(w, x, y, 1, panel, (size_t)P, 0, &result);
 }
 
-size_t ck_lookup_row_bytes(size_t inputs) { return ck_round_up(inputs, ck_fold) / ck_fold * sizeof(tables); }
+size_t ck_lookup_row_bytes__avx512vnni(size_t inputs) { return ck_round_up(inputs, ck_fold) / ck_fold * sizeof(tables); }
 
-void ck_lookup_row_s1(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t panel, size_t panel_end, void *workspace) {
+void ck_lookup_row_s1__avx512vnni(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t panel, size_t panel_end, void *workspace) {
   ck_few_rows_codes parts = ck_few_rows_parts(x->codes, 1, w->inputs);
   tables *t = workspace;
-  make_tables(parts.codes, ck_round_up(w->inputs, ck_fold) / ck_fold, t);
+  make_tables(parts.row, ck_round_up(w->inputs, ck_fold) / ck_fold, t);
   int32_t row_sum = parts.totals[0] + 128 * (int32_t)w->inputs;
   for (; panel_end - panel >= pair_panels; panel += pair_panels) lookup_panels(pair_panels, w, x, y, panel, row_sum, t);
   if (panel < panel_end) lookup_panels(1, w, x, y, panel, row_sum, t);

@@ -46,7 +46,7 @@ CK_INLINE void channel_panels(int R, int stride, int P, const ck_gemm_weights *w
   size_t panel_bytes = ck_panel16_bytes(8, w->inputs);
   __m512i c[ck_most_tile_panels][ck_most_few_rows];
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) c[p][r] = _mm512_setzero_si512();
-  int ways = P * R >= 8 ? 1 : P * R >= 3 ? 2 : 4;
+  const int ways = P * R >= 12 ? 1 : P * R >= 6 ? 2 : 4;  // 10 chains or more
   add_folds(R, stride, P, ways, w->codes + panel * panel_bytes, panel_bytes, panel_bytes / fold_bytes, x->codes, c);
   ck_tile_sums s;
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) ck_store64(s.sums[p][r], c[p][r]);
