@@ -3,29 +3,37 @@
 
 #include "../gemm/activations.h"
 #include "dispatch.h"
+#include "gemm_rows.h"
 #include "kernels.h"
 
-// ---- Integer gemm: up to ck_few_rows_avx512vnni rows one way, more another.
+// ---- Integer gemm: codes go through registers, for more rows a panel is decoded once.
+enum { few_rows = ck_few_rows_avx512vnni };
 
-#define FEW_OR_MANY(bits, many_bytes)                                                                                                          \
-  static void gemm_s##bits(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,  \
-                           size_t panel_begin, size_t panel_end, void *workspace) {                                                            \
-    ck_fn_gemm *kernel = ck_gemm_blocks_s##bits##__avx512vnni;                                                                                 \
-    kernel(w, x, y, row_begin, row_end, panel_begin, panel_end, workspace);                                                                    \
-  }                                                                                                                                            \
-  static void pack_s##bits(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {          \
-    ck_pack_many_rows_s##bits##__avx512vnni(x, row_begin, row_end, to, workspace);                                                             \
-  }                                                                                                                                            \
-  static size_t activation_bytes_s##bits(size_t rows, size_t inputs) { return many_bytes(rows, inputs); }
+#define FEW_OR_MANY(bits, many_bytes)                                                                                                         \
+  static void gemm_s##bits(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end, \
+                           size_t panel_begin, size_t panel_end, void *workspace) {                                                           \
+    ck_fn_gemm *kernel = x->rows <= few_rows ? ck_gemm_rows_s##bits##__avx512vnni : ck_gemm_blocks_s##bits##__avx512vnni;                     \
+    kernel(w, x, y, row_begin, row_end, panel_begin, panel_end, workspace);                                                                   \
+  }                                                                                                                                           \
+  static void pack_s##bits(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {         \
+    ck_fn_gemm_pack_activations *pack =                                                                                                       \
+        x->rows <= few_rows ? ck_pack_few_rows_s##bits##__avx512vnni : ck_pack_many_rows_s##bits##__avx512vnni;                               \
+    pack(x, row_begin, row_end, to, workspace);                                                                                               \
+  }                                                                                                                                           \
+  static size_t activation_bytes_s##bits(size_t rows, size_t inputs) {                                                                        \
+    return rows <= few_rows ? ck_few_rows_activation_bytes__avx512vnni(rows, inputs) : many_bytes(rows, inputs);                              \
+  }
 FEW_OR_MANY(8, ck_many_rows_activation_bytes_s8__avx512vnni)
 FEW_OR_MANY(4, ck_many_rows_activation_bytes_s4__avx512vnni)
 FEW_OR_MANY(2, ck_many_rows_activation_bytes_s4__avx512vnni)
 FEW_OR_MANY(1, ck_many_rows_activation_bytes_s4__avx512vnni)
 
-static size_t workspace_bytes(const ck_gemm_shape *shape, size_t rows) { return ck_gemm_blocks_workspace_bytes__avx512vnni(shape, rows); }
+static size_t workspace_bytes(const ck_gemm_shape *shape, size_t rows) {
+  return rows <= few_rows ? ck_few_rows_workspace_bytes__avx512vnni(shape, rows) : ck_gemm_blocks_workspace_bytes__avx512vnni(shape, rows);
+}
 
 #define CODES(bits)                                                                                                                            \
-  CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, 1, ck_fold, ck_few_rows_avx512vnni, ck_row_chunk, 0, gemm_s##bits, ck_panel16_sizes_s##bits,      \
+  CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, 1, ck_fold, few_rows, ck_row_chunk, 0, gemm_s##bits, ck_panel16_sizes_s##bits,      \
                  ck_panel16_pack_s##bits, ck_panel16_unpack_s##bits, activation_bytes_s##bits, pack_s##bits, workspace_bytes)
 const ck_gemm_config ck_gemm_u8_s8__avx512vnni = CODES(8);
 const ck_gemm_config ck_gemm_u7_s8__avx512vnni = CODES(8);  // activations of 7 bits are activations of 8 bits here

@@ -100,7 +100,7 @@ CK_INLINE void grouped(int bits, int R, int stride, const ck_gemm_weights *w, co
       return;                                                                                                                             \
     }                                                                                                                                     \
     if (w->group == 0) {                                                                                                                  \
-      ck_channel_rows_s##__avx512vnnibits(w, x, y, panel, panel_end);                                                                                 \
+      ck_channel_rows_s##bits##__avx512vnni(w, x, y, panel, panel_end);                                                                               \
       return;                                                                                                                             \
     }                                                                                                                                     \
     CK_SWITCH_FEW_ROWS(x->rows, GROUPED_S##bits)                                                                                          \
