@@ -2,12 +2,13 @@
 
 MINILM := .cache/minilm/model.safetensors
 
-.PHONY: help setup bench test example minilm prove
+.PHONY: help setup bench test example minilm prove ckernels-check
 
 help:
 	@echo "make bench     what compression buys on this machine: about two minutes (ARGS=\"gemm --help\" for more)"
 	@echo "make test      all tests (ARGS=\"-c release\" for the exhaustive ones)"
 	@echo "make example   builds and runs Examples, a program that uses the package"
+	@echo "make ckernels-check   the C kernels alone: clang and gcc, all warnings, every instruction set of this machine (minutes)"
 	@echo "make prove     what takes too long for .ci/run: exhaustive sweeps on each instruction set, mutations, ThreadSanitizer (hours)"
 	@echo "make minilm    fetches all-MiniLM-L6-v2 for: swift run Benchmarks model $(MINILM)"
 
@@ -22,6 +23,9 @@ test: setup
 
 example: setup
 	swift run --package-path Examples CompressedInference
+
+ckernels-check:
+	@Scripts/ckernels-check.sh
 
 prove: setup
 	@Scripts/prove.sh

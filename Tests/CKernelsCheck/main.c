@@ -43,6 +43,9 @@ static void check_gemm(ck_isa isa, size_t step) {
       for (size_t rows = 1; rows < 20; rows += 2 + step) {
         for (int kind = 0; kind < 3; kind++)
           expect(ck_test_bit_gemm(isa, rows, inputs, outputs, kind, seed + inputs) == 0, isa, "w1a1", rows, inputs, outputs, (size_t)kind);
+        for (int format = ck_test_f32_f16; format <= ck_test_bf16_bf16; format++)
+          expect(ck_test_float_gemm(isa, (ck_test_float_format)format, rows, inputs, outputs, (ck_test_float_kind)(outputs % 4), seed + inputs) == 0, isa,
+                 "floats", rows, inputs, outputs, (size_t)format);
         for (int is_bf16 = 0; is_bf16 < 2; is_bf16++)
           expect(ck_test_half_gemm(isa, is_bf16, rows, inputs, outputs, rows % 2, seed + inputs) == 0, isa, is_bf16 ? "bf16" : "f16", rows, inputs,
                  outputs, 0);

@@ -12,8 +12,10 @@ private final class PackedSlots {
         (self.inputs, self.outputs, self.group) = (inputs, outputs, group)
         let floatConfig = set.kernels.spmm_f32_f32_nm.pointee, codeConfig = set.kernels.spmm_f32_u8_s8nm.pointee
         let floatSizes = floatConfig.sizes(inputs, outputs), codeSizes = codeConfig.sizes(inputs, outputs)
-        (codes, values) = (GuardedBuffer(count: floatSizes.codes, guardPage: guardPage), GuardedBuffer(count: floatSizes.values, guardPage: guardPage))
-        (byteCodes, bytes) = (GuardedBuffer(count: codeSizes.codes, guardPage: guardPage), GuardedBuffer(count: codeSizes.values, guardPage: guardPage))
+        codes = GuardedBuffer(count: floatSizes.codes, guardPage: guardPage)
+        values = GuardedBuffer(count: floatSizes.values, guardPage: guardPage)
+        byteCodes = GuardedBuffer(count: codeSizes.codes, guardPage: guardPage)
+        bytes = GuardedBuffer(count: codeSizes.values, guardPage: guardPage)
         (scales, sums) = (GuardedBuffer(count: outputs, guardPage: guardPage), GuardedBuffer(count: outputs, guardPage: guardPage))
         floatConfig.pack(dense, keep, inputs, outputs, group, codes.base, values.base)
         codeConfig.pack(dense, keep, inputs, outputs, group, byteCodes.base, bytes.base, scales.base, sums.base)

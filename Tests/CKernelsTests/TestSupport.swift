@@ -9,7 +9,14 @@ struct InstructionSet: Sendable, CustomTestStringConvertible {
 
     static let available: [InstructionSet] = (0..<UInt32(ck_isa_count.rawValue))
         .map(InstructionSet.init(rawValue:))
-        .filter { ck_isa_is_available($0.isa) }
+        .filter { ck_isa_is_available($0.isa) && withRows.contains($0.rawValue) }
+
+    /// Sets with kernels of their own: others have the tables of those before them.
+    private static let withRows: Set<UInt32> = {
+        var rows: UnsafePointer<ck_kernel_row>?
+        let count = ck_kernel_rows(&rows)
+        return Set(UnsafeBufferPointer(start: rows, count: count).map(\.isa.rawValue))
+    }()
 
     var isa: ck_isa { ck_isa(rawValue) }
     var kernels: ck_kernels { ck_kernels_of(isa)!.pointee }

@@ -142,8 +142,8 @@ import Testing
     @Test func bytesAreWhatIsHeld() throws {
         let weight = Matrix(rows: 1024, columns: 1024)
         let perOutput = 1024 * 8
-        // Lists of unsafe pairs, empty here: a start for each output and one more.
-        #expect(try QuantizedMatrix(weight, scheme: .w8a8).byteCount == (1 << 20) + perOutput + 4 * 1025)
+        // Where kernels add in int16, lists of unsafe pairs, empty here: a start for each output and one more, in whole lines of 64 bytes.
+        #expect([0, 4160].contains(try QuantizedMatrix(weight, scheme: .w8a8).byteCount - (1 << 20) - perOutput))
         #expect(try QuantizedMatrix(weight, scheme: .w8a7).byteCount == (1 << 20) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w4a8).byteCount == (1 << 19) + perOutput)
         #expect(try QuantizedMatrix(weight, scheme: .w2a8).byteCount == (1 << 18) + perOutput)

@@ -17,7 +17,7 @@ CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 // the sum of a fold is at most 255 · 32 = 8,160.
 CK_INLINE __m256i fold_sums(__m512i v[4]) {
   __m512i sums = _mm512_sad_epu8(v[0], _mm512_setzero_si512());
-  CK_UNROLL for (int i = 1; i < 4; i++) sums = _mm512_or_si512(sums, _mm512_slli_epi64(_mm512_sad_epu8(v[i], _mm512_setzero_si512()), 16 * i));
+  CK_UNROLL for (int i = 1; i < 4; i++) sums = _mm512_or_si512(sums, _mm512_slli_epi64(_mm512_sad_epu8(v[i], _mm512_setzero_si512()), 16u * (unsigned)i));
   // Halves of 256 bits belong to even and odd folds.
   sums = _mm512_add_epi16(sums, _mm512_shuffle_i64x2(sums, sums, _MM_SHUFFLE(2, 3, 0, 1)));
   __m128i even = _mm512_castsi512_si128(sums), odd = _mm512_extracti32x4_epi32(sums, 2);
@@ -40,7 +40,7 @@ static void start_row(uint8_t *codes, size_t inputs, int shift, int32_t *starts)
       _mm512_mask_storeu_epi8(codes + 64 * i, bytes, _mm512_xor_si512(v[i], _mm512_set1_epi8(-128)));
     }
     __mmask8 lanes = (__mmask8)ck_first_lanes(count);
-    __m256i start = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_set1_epi32(128 * ck_fold), fold_sums(v)), (unsigned)shift);
+    __m256i start = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_set1_epi32(128 * ck_fold), fold_sums(v)), shift);
     all = _mm256_mask_add_epi32(all, lanes, all, start);
     _mm256_mask_storeu_epi32(starts + fold, lanes, _mm256_sub_epi32(start, _mm256_set1_epi32(1)));
   }
