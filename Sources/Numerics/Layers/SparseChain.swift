@@ -35,7 +35,8 @@ internal struct SparseChain: Layer {
     }
 
     private func multiply(_ x: ck_sparse_input, _ y: ck_sparse_output, _ workspace: inout Workspace, _ parallelism: Parallelism) {
-        let tile = layers.reduce(0) { max($0, $1.tileRows) }
+        // Hidden rows lie a multiple of 8 apart.
+        let tile = roundUp(layers.reduce(0) { max($0, $1.tileRows) }, toMultipleOf: 8)
         let widest = layers.dropLast().reduce(0) { max($0, $1.outputs) }
         let kernelBytes = layers.reduce(0) { max($0, x.rows == 1 ? $1.vectorScratchBytes(parallelism) : $1.tileScratchBytes) }
         let hiddenBytes = roundUp(widest * tile * MemoryLayout<Float>.stride, toMultipleOf: 64), threadBytes = kernelBytes + 2 * hiddenBytes
