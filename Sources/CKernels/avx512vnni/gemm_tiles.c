@@ -17,23 +17,25 @@ CK_INLINE __m512i products(int is_x_signed, __m512i sum, __m512i x, __m512i w) {
 }
 
 CK_INLINE void tile(int is_x_signed, int P, int R, const ck_tile *t) {
-  const uint8_t *x = t->x, *w = t->w;
+  const uint8_t *x[ck_tile_pointers], *w = t->w, *next = t->next;
   size_t x_stride = t->x_stride, w_stride = t->w_stride;
   __m512i c[ck_tile_panels][ck_tile_rows];
+  ck_set_pointers(R, t->x, x_stride, x);
   if (t->zeros == NULL) {
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = ck_load64(t->sums[r] + p * ck_panel);
   } else {
     CK_UNROLL for (int r = 0; r < R; r++) {
-      __m512i start = ck_broadcast4x16(t->starts + (size_t)r * t->start_stride), zero = ck_broadcast4x16(t->zeros + r);
-      CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = _mm512_dpwssd_epi32(start, ck_load64(t->weight_sums + p * ck_panel), zero);
+      __m512i start = is_x_signed ? ck_broadcast_row(x, x_stride, r, t->starts) : _mm512_setzero_si512(), zero = ck_broadcast4x16(t->zeros + r);
+      CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = _mm512_dpwssd_epi32(start, ck_load64(t->weight_sums[0] + p * ck_panel), zero);
     }
   }
-  for (const uint8_t *end = x + t->folds * ck_fold; x < end; x += 8, w += 2 * ck_unit_bytes) {
+  for (const uint8_t *end = w + t->folds * (ck_fold_units * ck_unit_bytes); w < end; w += 2 * ck_unit_bytes, next += t->next_step) {
+    ck_prefetch_next(P, next, t->next_stride);
     CK_UNROLL for (int u = 0; u < 2; u++) {
       __m512i weights[ck_tile_panels];
       CK_UNROLL for (int p = 0; p < P; p++) weights[p] = ck_load64(w + (size_t)p * w_stride + u * ck_unit_bytes);
       CK_UNROLL for (int r = 0; r < R; r++) {
-        __m512i a = ck_broadcast4x16(x + (size_t)r * x_stride + u * 4);
+        __m512i a = ck_broadcast_row(x, x_stride, r, (size_t)u * 4);
         CK_KEEP32(a);
         CK_UNROLL for (int p = 0; p < P; p++) {
           c[p][r] = products(is_x_signed, c[p][r], a, weights[p]);
@@ -41,6 +43,7 @@ CK_INLINE void tile(int is_x_signed, int P, int R, const ck_tile *t) {
         }
       }
     }
+    ck_move_pointers(R, 8, x);
   }
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
 }

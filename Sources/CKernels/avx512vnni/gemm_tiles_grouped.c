@@ -17,14 +17,19 @@
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
+CK_INLINE const uint8_t *prefetch_fold(int P, const ck_tile *t, const uint8_t *next) {
+  CK_UNROLL for (int i = 0; i < ck_fold_units / 2; i++, next += t->next_step) ck_prefetch_next(P, next, t->next_stride);
+  return next;
+}
+
 // Adds the products of one fold to the sums of the piece.
-CK_INLINE void add_fold(int is_x_signed, int P, int R, const uint8_t *x, size_t x_stride, const uint8_t *w, size_t w_stride,
+CK_INLINE void add_fold(int is_x_signed, int P, int R, const uint8_t *const x[ck_tile_pointers], size_t x_stride, const uint8_t *w, size_t w_stride,
                         __m512i s[ck_tile_panels][ck_grouped_tile_rows]) {
   CK_UNROLL for (int u = 0; u < ck_fold_units; u++) {
     __m512i weights[ck_tile_panels];
     CK_UNROLL for (int p = 0; p < P; p++) weights[p] = ck_load64(w + (size_t)p * w_stride + u * ck_unit_bytes);
     CK_UNROLL for (int r = 0; r < R; r++) {
-      __m512i a = ck_broadcast4x16(x + (size_t)r * x_stride + u * 4);
+      __m512i a = ck_broadcast_row(x, x_stride, r, (size_t)u * 4);
       CK_KEEP32(a);
       CK_UNROLL for (int p = 0; p < P; p++) {
         s[p][r] = is_x_signed ? _mm512_dpbusd_epi32(s[p][r], weights[p], a) : _mm512_dpbusd_epi32(s[p][r], a, weights[p]);
@@ -34,64 +39,96 @@ CK_INLINE void add_fold(int is_x_signed, int P, int R, const uint8_t *x, size_t 
   }
 }
 
-CK_INLINE void start(int P, int R, const ck_tile *t, __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
+// Rows whose sums of all are kept in registers; those of the others stay in memory.
+enum { kept_rows = 6 };
+
+CK_INLINE void start(int P, int R, const ck_tile *t, size_t segment, __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
   CK_UNROLL for (int p = 0; p < P; p++) {
-    if (t->zeros == NULL) {
-      CK_UNROLL for (int r = 0; r < R; r++) c[p][r] = ck_load64(t->sums[r] + p * ck_panel);
-    } else {
-      __m512i initial = ck_load64(t->initial + p * ck_panel), weight_sums = ck_load64(t->weight_sums + p * ck_panel);
-      CK_UNROLL for (int r = 0; r < R; r++) c[p][r] = _mm512_dpwssd_epi32(initial, weight_sums, ck_broadcast4x16(t->zeros + r));
+    __m512i initial = ck_load64(t->initial + p * ck_panel), weight_sums = ck_load64(t->weight_sums[segment] + p * ck_panel);
+    CK_UNROLL for (int r = 0; r < R; r++) {
+      int32_t *sum = t->sums[r] + p * ck_panel;
+      if (t->zeros != NULL) c[p][r] = _mm512_dpwssd_epi32(initial, weight_sums, ck_broadcast4x16(t->zeros + r));
+      else c[p][r] = _mm512_add_epi32(ck_load64(sum), initial);
+      if (r >= kept_rows) ck_store64(sum, c[p][r]);
     }
   }
 }
 
-CK_INLINE void multiply(int P, int R, const int32_t multipliers[ck_tile_outputs], __m512i s[ck_tile_panels][ck_grouped_tile_rows],
-                        __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
+CK_INLINE void keep(int P, int R, const ck_tile *t, __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
+  CK_UNROLL for (int r = 0; r < R && r < kept_rows; r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
+}
+
+CK_INLINE void multiply(int P, int R, const ck_tile *t, const int32_t multipliers[ck_tile_outputs],
+                        __m512i s[ck_tile_panels][ck_grouped_tile_rows], __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
   CK_UNROLL for (int p = 0; p < P; p++) {
     __m512i m = ck_load64(multipliers + p * ck_panel);
     CK_UNROLL for (int r = 0; r < R; r++) {
-      c[p][r] = _mm512_dpwssd_epi32(c[p][r], s[p][r], m);
-      CK_KEEP32(c[p][r]);
+      if (r < kept_rows) {
+        c[p][r] = _mm512_dpwssd_epi32(c[p][r], s[p][r], m);
+        CK_KEEP32(c[p][r]);
+      } else {
+        int32_t *sum = t->sums[r] + p * ck_panel;
+        ck_store64(sum, _mm512_dpwssd_epi32(ck_load64(sum), s[p][r], m));
+      }
     }
   }
 }
 
-// t->starts[row][fold].
 CK_INLINE void tile_of_folds(int P, int R, const ck_tile *t) {
-  const uint8_t *x = t->x, *w = t->w;
-  size_t x_stride = t->x_stride, w_stride = t->w_stride, start_stride = t->start_stride;
+  const uint8_t *x[ck_tile_pointers], *w = t->w, *next = t->next;
+  size_t x_stride = t->x_stride, w_stride = t->w_stride, starts = t->starts;
   __m512i c[ck_tile_panels][ck_grouped_tile_rows], s[ck_tile_panels][ck_grouped_tile_rows];
-  start(P, R, t, c);
-  for (size_t fold = 0; fold < t->folds; fold++, x += ck_fold, w += ck_fold_units * ck_unit_bytes) {
-    const int32_t *starts = t->starts + fold;
-    CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) s[p][r] = ck_broadcast4x16(starts + (size_t)r * start_stride);
+  ck_set_pointers(R, t->x, x_stride, x);
+  start(P, R, t, 0, c);
+  for (size_t fold = 0; fold < t->folds; fold++, w += ck_fold_units * ck_unit_bytes) {
+    CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) s[p][r] = ck_broadcast_row(x, x_stride, r, starts);
+    next = prefetch_fold(P, t, next);
     add_fold(1, P, R, x, x_stride, w, w_stride, s);
-    multiply(P, R, t->multipliers[fold], s, c);
+    ck_move_pointers(R, ck_fold, x);
+    starts += sizeof(int32_t) - ck_fold;
+    multiply(P, R, t, t->multipliers[fold], s, c);
   }
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
+  keep(P, R, t, c);
 }
 
-// t->pieces: the number of folds of each.
+// Adds the sums of a segment as floats.
+CK_INLINE void add_totals(int P, int R, const ck_tile *t, int is_first, __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) {
+    __m512 v = _mm512_cvtepi32_ps(r < kept_rows ? c[p][r] : ck_load64(t->sums[r] + p * ck_panel));
+    float *total = t->totals[r] + p * ck_panel;
+    _mm512_storeu_ps(total, is_first ? v : _mm512_add_ps(_mm512_loadu_ps(total), v));
+  }
+}
+
 CK_INLINE void tile_of_pieces(int P, int R, const ck_tile *t) {
   const __m512i bytes = _mm512_set4_epi32(0x0E0D800C, 0x0A098008, 0x06058004, 0x02018000);  // (byte 0, zero, byte 1, byte 2) of each lane
-  const uint8_t *x = t->x, *w = t->w, *piece = t->pieces;
-  size_t x_stride = t->x_stride, w_stride = t->w_stride;
+  const uint8_t *x[ck_tile_pointers], *w = t->w, *piece = t->pieces, *next = t->next;
+  size_t x_stride = t->x_stride, w_stride = t->w_stride, segment = 0;
   __m512i c[ck_tile_panels][ck_grouped_tile_rows], s[ck_tile_panels][ck_grouped_tile_rows];
-  start(P, R, t, c);
-  for (size_t fold = 0; fold < t->folds; piece++) {
-    CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) s[p][r] = _mm512_setzero_si512();
-    for (size_t end = fold + *piece; fold < end; fold++, x += ck_fold, w += ck_fold_units * ck_unit_bytes) add_fold(0, P, R, x, x_stride, w, w_stride, s);
-    CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) s[p][r] = _mm512_shuffle_epi8(s[p][r], bytes);
-    multiply(P, R, t->multipliers[piece - t->pieces], s, c);
+  ck_set_pointers(R, t->x, x_stride, x);
+  for (size_t fold = 0; fold < t->folds; segment++) {
+    size_t segment_end = t->folds - fold < ck_segment_folds_s8 ? t->folds : fold + ck_segment_folds_s8;
+    start(P, R, t, segment, c);
+    for (; fold < segment_end; piece++) {
+      CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) s[p][r] = _mm512_setzero_si512();
+      for (size_t end = fold + *piece; fold < end; fold++, w += ck_fold_units * ck_unit_bytes) {
+        next = prefetch_fold(P, t, next);
+        add_fold(0, P, R, x, x_stride, w, w_stride, s);
+        ck_move_pointers(R, ck_fold, x);
+      }
+      CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) s[p][r] = _mm512_shuffle_epi8(s[p][r], bytes);
+      multiply(P, R, t, t->multipliers[piece - t->pieces], s, c);
+    }
+    if (t->totals == NULL) keep(P, R, t, c);
+    else add_totals(P, R, t, t->begins_totals && segment == 0, c);
   }
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
 }
 
 #define TILE(kind, tile, P, R) \
   static void kind##_##P##_##R(const ck_tile *t) { tile(P, R, t); }
 #define EACH(TILE, kind, tile, P)                                                                                         \
   TILE(kind, tile, P, 1) TILE(kind, tile, P, 2) TILE(kind, tile, P, 3) TILE(kind, tile, P, 4) TILE(kind, tile, P, 5) TILE(kind, tile, P, 6) \
-  TILE(kind, tile, P, 7)
+  TILE(kind, tile, P, 7) TILE(kind, tile, P, 8)
 #define NAME(kind, tile, P, R) kind##_##P##_##R,
 #define TILES(kind, tile)                                                                                                      \
   EACH(TILE, kind, tile, 1)                                                                                                    \
