@@ -1,4 +1,4 @@
-// Integer gemm for more than a few rows with VNNI. Weights of up to 4 bits are decoded to bytes, two panels × up to k_block inputs at a time, into L1, and
+// Integer gemm for more than a few rows with VNNI. Weights of up to 4 bits are decoded to bytes, two panels × up to 1,024 inputs at a time, into L1, and
 // are then used for all rows of a chunk; 8-bit weights are read as they are packed. So weights of every width cost one vpdpbusd for 64 products
 // (gemm_tiles.c, gemm_tiles_grouped.c). Decoding takes 1.5 to 2 operations for 64 weights, 1 % with 256 rows.
 #if defined(__x86_64__)
@@ -8,6 +8,9 @@
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
 typedef enum weight_kind { kind_s8, kind_s4, kind_s2, kind_s1 } weight_kind;
+CK_INLINE ck_weight_source source_of(weight_kind kind) {
+  return kind == kind_s8 ? ck_weights_s8 : kind == kind_s4 ? ck_codes_s4 : kind == kind_s2 ? ck_codes_s2 : ck_codes_s1;
+}
 CK_INLINE int bits_of(weight_kind kind) { return kind == kind_s8 ? 8 : kind == kind_s4 ? 4 : kind == kind_s2 ? 2 : 1; }
 // What activations are less than their codes.
 CK_INLINE int32_t x_offset_of(weight_kind kind) { return kind == kind_s8 ? 0 : 128; }
@@ -16,8 +19,7 @@ CK_INLINE int32_t x_offset_of(weight_kind kind) { return kind == kind_s8 ? 0 : 1
 CK_INLINE int is_pair_exact(weight_kind kind, const ck_gemm_weights *w) { return kind != kind_s8 || w->group != 0 || w->inputs <= ck_pair_inputs_s8; }
 
 enum {
-  k_block = 1024,      // inputs decoded at a time: 32 KB
-  block_folds = k_block / ck_fold,
+  block_folds = ck_block_inputs / ck_fold,
   block_segments_s8 = block_folds / ck_segment_folds_s8,
   row_chunk = ck_row_chunk,
 };
@@ -25,10 +27,10 @@ enum {
 typedef struct workspace {
   int32_t sums[row_chunk][ck_tile_outputs];
   float totals[row_chunk][ck_tile_outputs];
-  int32_t multipliers[k_block / ck_fold][ck_tile_outputs];
+  int32_t multipliers[block_folds][ck_tile_outputs];
   int32_t zeros[row_chunk], weight_sums[block_segments_s8][ck_tile_outputs], initial[ck_tile_outputs];  // where sums start, see ck_tile
   uint8_t pieces[block_folds];
-  uint8_t panels[ck_tile_panels][k_block * ck_panel];
+  uint8_t panels[ck_tile_panels][ck_block_inputs * ck_panel];
 } workspace;
 
 size_t ck_gemm_blocks_workspace_bytes__avx512vnni(const ck_gemm_shape *shape, size_t rows) {
@@ -53,18 +55,6 @@ typedef struct product {
 CK_INLINE size_t fold_bytes_of(weight_kind kind) { return (size_t)(ck_fold * ck_panel / 8 * bits_of(kind)); }
 CK_INLINE const uint8_t *codes_at(weight_kind kind, const product *g, size_t panel, size_t fold) {
   return g->w->codes + (panel * ck_many_folds(g->w->inputs) + fold) * fold_bytes_of(kind);
-}
-
-// Weights of folds begin ..< end of the panels as bytes.
-CK_INLINE void set_weights(weight_kind kind, const product *g, size_t begin, size_t end, ck_tile *t) {
-  t->w = kind == kind_s8 ? codes_at(kind, g, g->panel, begin) : g->s->panels[0];
-  t->w_stride = kind == kind_s8 ? ck_many_folds(g->w->inputs) * fold_bytes_of(kind) : sizeof g->s->panels[0];
-  for (size_t p = 0; p < g->panels && kind != kind_s8; p++) {
-    const uint8_t *codes = codes_at(kind, g, g->panel + p, begin);
-    if (kind == kind_s4) ck_decode_s4(codes, end - begin, g->s->panels[p]);
-    if (kind == kind_s2) ck_decode_s2(codes, end - begin, g->s->panels[p]);
-    if (kind == kind_s1) ck_decode_s1(codes, end - begin, g->s->panels[p]);
-  }
 }
 
 // The tiles of a block fetch the weights of the next, a little at a time: L3 gives a core less than a tile takes.
@@ -153,8 +143,12 @@ CK_INLINE void add_rows(weight_kind kind, int is_grouped, const product *g, size
   t->zeros = begins || has_pieces ? g->s->zeros + at : NULL;
   t->sums = begins && ends ? g->s->sums : g->s->sums + at;
   if (has_pieces && folds > ck_segment_folds_s8) t->totals = g->s->totals + (begins && ends ? 0 : at);
-  if (is_grouped) (has_pieces ? ck_grouped_tiles_u8_s8 : ck_grouped_tiles_s8_u8)[g->panels == 2][rows](t);
-  else (kind == kind_s8 ? ck_tiles_u8_s8 : ck_tiles_s8_u8)[g->panels == 2][rows](t);
+  // The tile of the first rows decodes.
+  ck_weight_source source = kind == kind_s8 || at == 0 ? source_of(kind) : ck_weights_u8;
+  t->w = kind == kind_s8 || at == 0 ? codes_at(kind, g, g->panel, begin) : g->s->panels[0];
+  t->w_stride = kind == kind_s8 || at == 0 ? folds * fold_bytes_of(kind) : sizeof g->s->panels[0];
+  if (is_grouped) ck_grouped_tiles[source][g->panels == 2][rows](t);
+  else ck_tiles[source][g->panels == 2][rows](t);
   t->next += t->folds * (ck_fold_units / 2) * t->next_step;
   if (!ends) return;
   if (!is_pair_exact(kind, g->w)) subtract_zeros(g, row, rows, t->sums);
@@ -166,11 +160,10 @@ CK_INLINE void add_rows(weight_kind kind, int is_grouped, const product *g, size
 CK_INLINE void add_block(weight_kind kind, int is_grouped, const product *g, size_t begin, size_t end) {
   const size_t most_rows = is_grouped ? ck_grouped_tile_rows : ck_tile_rows;
   size_t folds = ck_many_folds(g->w->inputs), rows = g->last - g->first, tiles = (rows + most_rows - 1) / most_rows;
-  ck_tile t = {.x_stride = ck_many_stride(g->w->inputs, kind != kind_s8), .folds = end - begin, .initial = g->s->initial, .pieces = g->s->pieces,
+  ck_tile t = {.x_stride = ck_many_stride(g->w->inputs, kind != kind_s8), .folds = end - begin, .decoded = g->s->panels, .initial = g->s->initial, .pieces = g->s->pieces,
                .weight_sums = (const int32_t(*)[ck_tile_outputs])g->s->weight_sums,
                .multipliers = (const int32_t(*)[ck_tile_outputs])g->s->multipliers,
                .starts = (folds - begin) * ck_fold + (is_grouped ? begin : folds) * sizeof(int32_t), .begins_totals = begin == 0};
-  set_weights(kind, g, begin, end, &t);
   set_next(kind, g, end, tiles, &t);
   if (is_grouped) set_multipliers(kind, g, begin, end);
   if (begin == g->segment_begin || (is_grouped && kind == kind_s8)) set_starts(kind, is_grouped, g, begin, end);

@@ -20,6 +20,7 @@ enum {
   ck_unit_bytes = ck_panel * 4,       // 16 outputs × 4 inputs, one register
   ck_fold_units = ck_fold / 4,
   ck_tile_panels = 2,
+  ck_block_inputs = 1024,             // of K, decoded at a time: 32 KB
   ck_tile_outputs = ck_tile_panels * ck_panel,
   ck_tile_rows = 12,                  // 24 sums, 2 registers of weights, 1 of activations; with 14, clang spills addresses
   ck_grouped_tile_rows = 8,
@@ -31,12 +32,16 @@ static inline size_t ck_many_stride(size_t inputs, int has_starts) {
   return ck_round_up(folds * ck_fold + (has_starts ? (folds + 1) * sizeof(int32_t) : 0), 64) | 64;
 }
 
+// What a tile reads as weights: bytes, or packed codes, which it leaves as bytes for the tiles of other rows.
+typedef enum ck_weight_source { ck_weights_s8, ck_weights_u8, ck_codes_s4, ck_codes_s2, ck_codes_s1, ck_weight_sources } ck_weight_source;
+
 // One tile: rows × (1 or 2) panels over some folds. Where a segment of K begins, sums start from what corrects them by the zero points, else from `sums`.
 typedef struct ck_tile {
   const uint8_t *x;              // codes of the first row and input
   size_t x_stride;
-  const uint8_t *w;              // units of the first panel
+  const uint8_t *w;              // units, or codes, of the first panel
   size_t w_stride;               // bytes to the second
+  uint8_t (*decoded)[ck_block_inputs * ck_panel];  // codes: where units of each panel go
   size_t folds;
   const int32_t *zeros;          // a pair of int16 per row, ck_zero_pair; null where sums go on
   const int32_t (*weight_sums)[ck_tile_outputs];  // pairs, of a segment; 8-bit weights in groups: of several
@@ -54,9 +59,8 @@ typedef struct ck_tile {
 } ck_tile;
 typedef void ck_tile_function(const ck_tile *t);
 
-// [panels == 2][rows], for unsigned activations and signed weights, and the other way round.
-extern ck_tile_function *const ck_tiles_u8_s8[2][ck_tile_rows + 1], *const ck_tiles_s8_u8[2][ck_tile_rows + 1];
-extern ck_tile_function *const ck_grouped_tiles_u8_s8[2][ck_grouped_tile_rows + 1], *const ck_grouped_tiles_s8_u8[2][ck_grouped_tile_rows + 1];
+extern ck_tile_function *const ck_tiles[ck_weight_sources][2][ck_tile_rows + 1];                  // [source][panels == 2][rows]
+extern ck_tile_function *const ck_grouped_tiles[ck_weight_sources][2][ck_grouped_tile_rows + 1];
 
 // −z · Σ for a zero point z and a sum of weights as one vpdpwssd: Σ = low + 128 · high, times (−z, −128 · z). z is the zero point less what codes are
 // less: −128 … 255, so that 128 · z fits int16, and |Σ| < 2²² (32,767 · 128 and more), which holds for all but 8-bit weights of K > 32,768 without groups:
@@ -84,8 +88,9 @@ CK_INLINE __m512i ck_broadcast_row(const uint8_t *const pointers[ck_tile_pointer
   return ck_broadcast4x16(pointers[r / 3] + (size_t)(r % 3) * stride + offset);
 }
 
-CK_INLINE void ck_prefetch_next(int P, const uint8_t *next, size_t stride) {
-  CK_UNROLL for (int p = 0; p < P; p++) _mm_prefetch((const char *)(next + (size_t)p * stride), _MM_HINT_T1);
+CK_INLINE const uint8_t *ck_prefetch_next(int P, const ck_tile *t, const uint8_t *next) {
+  CK_UNROLL for (int p = 0; p < P; p++) _mm_prefetch((const char *)(next + (size_t)p * t->next_stride), _MM_HINT_T1);
+  return next + t->next_step;
 }
 
 CK_TARGET_END
