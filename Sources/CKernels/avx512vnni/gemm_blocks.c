@@ -44,7 +44,7 @@ typedef struct product {
   const ck_gemm_activations *x;
   const ck_gemm_output *y;
   workspace *s;
-  size_t first, last;
+  size_t first, last, tiles;  // tiles of so many rows
   size_t panel, panels, panel_end;
   size_t segment, segment_begin, segment_end;
   int is_last;
@@ -58,15 +58,16 @@ CK_INLINE const uint8_t *codes_at(weight_kind kind, const product *g, size_t pan
 }
 
 // The tiles of a block fetch the weights of the next, a little at a time: L3 gives a core less than a tile takes.
-CK_INLINE void set_next(weight_kind kind, const product *g, size_t end, size_t tiles, ck_tile *t) {
+CK_INLINE void set_next(weight_kind kind, const product *g, size_t end, ck_tile *t) {
   size_t all = ck_many_folds(g->w->inputs), panel = end < all ? g->panel : g->panel + g->panels, begin = end < all ? end : 0;
   t->next = codes_at(kind, g, g->panel, 0);
   t->next_stride = t->next_step = 0;
   if (panel >= g->panel_end) return;
-  size_t folds = all - begin < block_folds ? all - begin : block_folds, steps = tiles * t->folds * (ck_fold_units / 2);
+  size_t folds = all - begin < block_folds ? all - begin : block_folds, steps = g->tiles * t->folds * (ck_fold_units / 2);
   t->next = codes_at(kind, g, panel, begin);
   t->next_stride = panel + 1 < g->panel_end ? all * fold_bytes_of(kind) : 0;
   t->next_step = (folds * fold_bytes_of(kind) + steps - 1) / steps;
+  if (t->next_step > 64) t->next_step = 64;
 }
 
 // Multipliers as vpdpwssd wants them. 8 bits: a row for each piece, whose folds are counted in s->pieces; else one for each fold. Sums of folds, each less
@@ -158,18 +159,18 @@ CK_INLINE void add_rows(weight_kind kind, int is_grouped, const product *g, size
 
 // Folds begin ..< end for all rows of the chunk.
 CK_INLINE void add_block(weight_kind kind, int is_grouped, const product *g, size_t begin, size_t end) {
-  const size_t most_rows = is_grouped ? ck_grouped_tile_rows : ck_tile_rows;
-  size_t folds = ck_many_folds(g->w->inputs), rows = g->last - g->first, tiles = (rows + most_rows - 1) / most_rows;
-  ck_tile t = {.x_stride = ck_many_stride(g->w->inputs, kind != kind_s8), .folds = end - begin, .decoded = g->s->panels, .initial = g->s->initial, .pieces = g->s->pieces,
+  size_t folds = ck_many_folds(g->w->inputs), rows = g->last - g->first;
+  ck_tile t = {.x_stride = ck_many_stride(g->w->inputs, kind != kind_s8), .folds = end - begin, .decoded = g->s->panels,
+               .decoded_mask = g->tiles > 1 ? ~(size_t)0 : 0, .initial = g->s->initial, .pieces = g->s->pieces,
                .weight_sums = (const int32_t(*)[ck_tile_outputs])g->s->weight_sums,
                .multipliers = (const int32_t(*)[ck_tile_outputs])g->s->multipliers,
                .starts = (folds - begin) * ck_fold + (is_grouped ? begin : folds) * sizeof(int32_t), .begins_totals = begin == 0};
-  set_next(kind, g, end, tiles, &t);
+  set_next(kind, g, end, &t);
   if (is_grouped) set_multipliers(kind, g, begin, end);
   if (begin == g->segment_begin || (is_grouped && kind == kind_s8)) set_starts(kind, is_grouped, g, begin, end);
-  for (size_t i = 0; i < tiles; i++) {
-    size_t row = rows * i / tiles;
-    add_rows(kind, is_grouped, g, begin, end, g->first + row, rows * (i + 1) / tiles - row, &t);
+  for (size_t i = 0; i < g->tiles; i++) {
+    size_t row = rows * i / g->tiles;
+    add_rows(kind, is_grouped, g, begin, end, g->first + row, rows * (i + 1) / g->tiles - row, &t);
   }
 }
 
@@ -185,12 +186,22 @@ CK_INLINE void add_panels(weight_kind kind, int is_grouped, product *g) {
   }
 }
 
+// Cuts the rows of a chunk into tiles and returns their panels. Where one tile of one panel holds all rows, nothing has to be decoded for another: better
+// than two of two panels.
+CK_INLINE size_t set_tiles(weight_kind kind, int is_grouped, product *g) {
+  size_t rows = g->last - g->first, most = is_grouped ? ck_grouped_tile_rows : ck_tile_rows;
+  int is_tall = rows > most && rows <= ck_tall_tile_rows && (kind != kind_s8 || is_grouped);
+  g->tiles = is_tall ? 1 : (rows + most - 1) / most;
+  return is_tall ? 1 : ck_tile_panels;
+}
+
 CK_INLINE void gemm_blocks(weight_kind kind, int is_grouped, product *g, size_t row_end, size_t panel_begin) {
   for (; g->first < row_end; g->first = g->last) {
     g->last = row_end - g->first < row_chunk ? row_end : g->first + row_chunk;
-    for (size_t m = g->first; m < g->last; m++) g->s->zeros[m - g->first] = ck_zero_pair(g->x->zero_points[m] - x_offset_of(kind));
+    size_t rows = g->last - g->first, step = set_tiles(kind, is_grouped, g);
+    for (size_t i = 0; i < rows; i++) g->s->zeros[i] = ck_zero_pair(g->x->zero_points[g->first + i] - x_offset_of(kind));
     for (g->panel = panel_begin; g->panel < g->panel_end; g->panel += g->panels) {
-      g->panels = g->panel_end - g->panel < ck_tile_panels ? 1 : ck_tile_panels;
+      g->panels = g->panel_end - g->panel < step ? 1 : step;
       add_panels(kind, is_grouped, g);
     }
   }

@@ -33,7 +33,7 @@ CK_INLINE __m512i ck_unit(ck_weight_source source, const uint8_t *w, int u) {
 CK_INLINE void ck_units(ck_weight_source source, int P, const ck_tile *t, const uint8_t *w, int u, size_t at, __m512i units[ck_tile_panels]) {
   CK_UNROLL for (int p = 0; p < P; p++) {
     units[p] = ck_unit(source, w + (size_t)p * t->w_stride, u);
-    if (source != ck_weights_s8 && source != ck_weights_u8) ck_store64(t->decoded[p] + at + u * ck_unit_bytes, units[p]);
+    if (source != ck_weights_s8 && source != ck_weights_u8) ck_store64(t->decoded[p] + (at & t->decoded_mask) + u * ck_unit_bytes, units[p]);
   }
 }
 

@@ -22,8 +22,9 @@ enum {
   ck_tile_panels = 2,
   ck_block_inputs = 1024,             // of K, decoded at a time: 32 KB
   ck_tile_outputs = ck_tile_panels * ck_panel,
-  ck_tile_rows = 12,                  // 24 sums, 2 registers of weights, 1 of activations; with 14, clang spills addresses
-  ck_grouped_tile_rows = 8,
+  ck_tile_rows = 12,                  // with two panels: 24 sums, 2 registers of weights, 1 of activations
+  ck_grouped_tile_rows = 8,           // with two panels in groups
+  ck_tall_tile_rows = 16,             // with one panel
 };
 
 static inline size_t ck_many_folds(size_t inputs) { return ck_round_up(inputs, ck_fold) / ck_fold; }
@@ -41,7 +42,8 @@ typedef struct ck_tile {
   size_t x_stride;
   const uint8_t *w;              // units, or codes, of the first panel
   size_t w_stride;               // bytes to the second
-  uint8_t (*decoded)[ck_block_inputs * ck_panel];  // codes: where units of each panel go
+  uint8_t (*decoded)[ck_block_inputs * ck_panel];  // codes: where units of each panel go,
+  size_t decoded_mask;                             // all ones, or 0 where no other tile wants them: all to one place then
   size_t folds;
   const int32_t *zeros;          // a pair of int16 per row, ck_zero_pair; null where sums go on
   const int32_t (*weight_sums)[ck_tile_outputs];  // pairs, of a segment; 8-bit weights in groups: of several
@@ -53,14 +55,14 @@ typedef struct ck_tile {
   const uint8_t *pieces;                          // folds of each piece of a group
   float (*totals)[ck_tile_outputs];
   int begins_totals;
-  // What is prefetched for each two units: `next` of the first panel, and next_stride behind it of the second, go on by next_step bytes.
+  // What is prefetched for each two units: a line at `next` of the first panel, and next_stride behind it of the second, go on by next_step ≤ 64 bytes.
   const uint8_t *next;
   size_t next_stride, next_step;
 } ck_tile;
 typedef void ck_tile_function(const ck_tile *t);
 
-extern ck_tile_function *const ck_tiles[ck_weight_sources][2][ck_tile_rows + 1];                  // [source][panels == 2][rows]
-extern ck_tile_function *const ck_grouped_tiles[ck_weight_sources][2][ck_grouped_tile_rows + 1];
+extern ck_tile_function *const ck_tiles[ck_weight_sources][2][ck_tall_tile_rows + 1];  // [source][panels == 2][rows]
+extern ck_tile_function *const ck_grouped_tiles[ck_weight_sources][2][ck_tall_tile_rows + 1];
 
 // −z · Σ for a zero point z and a sum of weights as one vpdpwssd: Σ = low + 128 · high, times (−z, −128 · z). z is the zero point less what codes are
 // less: −128 … 255, so that 128 · z fits int16, and |Σ| < 2²² (32,767 · 128 and more), which holds for all but 8-bit weights of K > 32,768 without groups:
@@ -71,7 +73,7 @@ CK_INLINE int32_t ck_zero_pair(int32_t z) { return (int32_t)(((uint32_t)(-z) & 0
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
 // Rows of a tile by few pointers, one for three of them: with one for each, compilers run out of registers. [row / 3] + (row % 3) · stride.
-enum { ck_tile_pointers = (ck_tile_rows + 2) / 3 };
+enum { ck_tile_pointers = (ck_tall_tile_rows + 2) / 3 };
 CK_INLINE void ck_set_pointers(int R, const uint8_t *x, size_t stride, const uint8_t *pointers[ck_tile_pointers]) {
   CK_UNROLL for (int i = 0; i < (R + 2) / 3; i++) {
     pointers[i] = x + (size_t)(3 * i) * stride;
@@ -88,9 +90,8 @@ CK_INLINE __m512i ck_broadcast_row(const uint8_t *const pointers[ck_tile_pointer
   return ck_broadcast4x16(pointers[r / 3] + (size_t)(r % 3) * stride + offset);
 }
 
-CK_INLINE const uint8_t *ck_prefetch_next(int P, const ck_tile *t, const uint8_t *next) {
+CK_INLINE void ck_prefetch_next(int P, const ck_tile *t, const uint8_t *next) {
   CK_UNROLL for (int p = 0; p < P; p++) _mm_prefetch((const char *)(next + (size_t)p * t->next_stride), _MM_HINT_T1);
-  return next + t->next_step;
 }
 
 CK_TARGET_END

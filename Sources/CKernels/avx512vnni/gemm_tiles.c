@@ -12,7 +12,7 @@
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
 CK_INLINE void start(int is_x_signed, int P, int R, const ck_tile *t, const uint8_t *const x[ck_tile_pointers],
-                     __m512i c[ck_tile_panels][ck_tile_rows]) {
+                     __m512i c[ck_tile_panels][ck_tall_tile_rows]) {
   if (t->zeros == NULL) {
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = ck_load64(t->sums[r] + p * ck_panel);
     return;
@@ -28,13 +28,13 @@ CK_INLINE void tile(ck_weight_source source, int P, int R, const ck_tile *t) {
   const size_t step = (size_t)units * ck_unit_code_bytes(source);
   const uint8_t *x[ck_tile_pointers], *w = t->w, *next = t->next;
   size_t x_stride = t->x_stride, at = 0;
-  __m512i c[ck_tile_panels][ck_tile_rows];
+  __m512i c[ck_tile_panels][ck_tall_tile_rows];
   ck_set_pointers(R, t->x, x_stride, x);
   start(is_x_signed, P, R, t, x, c);
   for (size_t end = t->folds * ck_fold_units * ck_unit_bytes; at < end; at += (size_t)units * ck_unit_bytes, w += step) {
     CK_UNROLL for (int u = 0; u < units; u++) {
       __m512i weights[ck_tile_panels];
-      if (u % 2 == 0) next = ck_prefetch_next(P, t, next);
+      if (u % 2 == 0) ck_prefetch_next(P, t, next + u * 32);
       ck_units(source, P, t, w, u, at, weights);
       CK_UNROLL for (int r = 0; r < R; r++) {
         __m512i a = ck_broadcast_row(x, x_stride, r, (size_t)u * 4);
@@ -45,6 +45,7 @@ CK_INLINE void tile(ck_weight_source source, int P, int R, const ck_tile *t) {
         }
       }
     }
+    next += (size_t)(units / 2) * t->next_step;
     ck_move_pointers(R, (size_t)units * 4, x);
   }
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
@@ -56,12 +57,13 @@ CK_INLINE void tile(ck_weight_source source, int P, int R, const ck_tile *t) {
 #define EACH_ROWS(TILE, source, P)                                                                                                  \
   TILE(source, P, 1) TILE(source, P, 2) TILE(source, P, 3) TILE(source, P, 4) TILE(source, P, 5) TILE(source, P, 6)                 \
   TILE(source, P, 7) TILE(source, P, 8) TILE(source, P, 9) TILE(source, P, 10) TILE(source, P, 11) TILE(source, P, 12)
-#define TILES(source) EACH_ROWS(TILE, source, 1) EACH_ROWS(TILE, source, 2)
-#define NAMES(source) {{NULL, EACH_ROWS(NAME, source, 1)}, {NULL, EACH_ROWS(NAME, source, 2)}}
+#define TALL_ROWS(TILE, source) TILE(source, 1, 13) TILE(source, 1, 14) TILE(source, 1, 15) TILE(source, 1, 16)
+#define TILES(source) EACH_ROWS(TILE, source, 1) TALL_ROWS(TILE, source) EACH_ROWS(TILE, source, 2)
+#define NAMES(source) {{NULL, EACH_ROWS(NAME, source, 1) TALL_ROWS(NAME, source)}, {NULL, EACH_ROWS(NAME, source, 2)}}
 TILES(ck_weights_s8) TILES(ck_weights_u8) TILES(ck_codes_s4) TILES(ck_codes_s2) TILES(ck_codes_s1)
 
 CK_TARGET_END
 
-ck_tile_function *const ck_tiles[ck_weight_sources][2][ck_tile_rows + 1] = {NAMES(ck_weights_s8), NAMES(ck_weights_u8), NAMES(ck_codes_s4),
+ck_tile_function *const ck_tiles[ck_weight_sources][2][ck_tall_tile_rows + 1] = {NAMES(ck_weights_s8), NAMES(ck_weights_u8), NAMES(ck_codes_s4),
                                                                            NAMES(ck_codes_s2), NAMES(ck_codes_s1)};
 #endif

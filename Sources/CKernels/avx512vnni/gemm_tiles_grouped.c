@@ -23,11 +23,11 @@ typedef struct place {
 } place;
 
 // Adds the products of one fold to the sums of the piece.
-CK_INLINE void add_fold(ck_weight_source source, int P, int R, const ck_tile *t, place *i, __m512i s[ck_tile_panels][ck_grouped_tile_rows]) {
+CK_INLINE void add_fold(ck_weight_source source, int P, int R, const ck_tile *t, place *i, __m512i s[ck_tile_panels][ck_tall_tile_rows]) {
   size_t x_stride = t->x_stride;
   CK_UNROLL for (int u = 0; u < ck_fold_units; u++) {
     __m512i weights[ck_tile_panels];
-    if (u % 2 == 0) i->next = ck_prefetch_next(P, t, i->next);
+    if (u % 2 == 0) ck_prefetch_next(P, t, i->next + u * 32);
     ck_units(source, P, t, i->w, u, i->at, weights);
     CK_UNROLL for (int r = 0; r < R; r++) {
       __m512i a = ck_broadcast_row(i->x, x_stride, r, (size_t)u * 4);
@@ -39,6 +39,7 @@ CK_INLINE void add_fold(ck_weight_source source, int P, int R, const ck_tile *t,
     }
   }
   i->w += ck_fold_units * ck_unit_code_bytes(source);
+  i->next += ck_fold_units / 2 * t->next_step;
   i->at += ck_fold_units * ck_unit_bytes;
   ck_move_pointers(R, ck_fold, i->x);
 }
@@ -50,30 +51,30 @@ CK_INLINE place first_place(int R, const ck_tile *t) {
 }
 
 // Rows whose sums of all are kept in registers; those of the others stay in memory.
-enum { kept_rows = 6 };
+CK_INLINE int kept_rows(int P) { return P == 2 ? 6 : 12; }
 
-CK_INLINE void start(int P, int R, const ck_tile *t, size_t segment, __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
+CK_INLINE void start(int P, int R, const ck_tile *t, size_t segment, __m512i c[ck_tile_panels][ck_tall_tile_rows]) {
   CK_UNROLL for (int p = 0; p < P; p++) {
     __m512i initial = ck_load64(t->initial + p * ck_panel), weight_sums = ck_load64(t->weight_sums[segment] + p * ck_panel);
     CK_UNROLL for (int r = 0; r < R; r++) {
       int32_t *sum = t->sums[r] + p * ck_panel;
       if (t->zeros != NULL) c[p][r] = _mm512_dpwssd_epi32(initial, weight_sums, ck_broadcast4x16(t->zeros + r));
       else c[p][r] = _mm512_add_epi32(ck_load64(sum), initial);
-      if (r >= kept_rows) ck_store64(sum, c[p][r]);
+      if (r >= kept_rows(P)) ck_store64(sum, c[p][r]);
     }
   }
 }
 
-CK_INLINE void keep(int P, int R, const ck_tile *t, __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
-  CK_UNROLL for (int r = 0; r < R && r < kept_rows; r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
+CK_INLINE void keep(int P, int R, const ck_tile *t, __m512i c[ck_tile_panels][ck_tall_tile_rows]) {
+  CK_UNROLL for (int r = 0; r < R && r < kept_rows(P); r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
 }
 
 CK_INLINE void multiply(int P, int R, const ck_tile *t, const int32_t multipliers[ck_tile_outputs],
-                        __m512i s[ck_tile_panels][ck_grouped_tile_rows], __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
+                        __m512i s[ck_tile_panels][ck_tall_tile_rows], __m512i c[ck_tile_panels][ck_tall_tile_rows]) {
   CK_UNROLL for (int p = 0; p < P; p++) {
     __m512i m = ck_load64(multipliers + p * ck_panel);
     CK_UNROLL for (int r = 0; r < R; r++) {
-      if (r < kept_rows) {
+      if (r < kept_rows(P)) {
         c[p][r] = _mm512_dpwssd_epi32(c[p][r], s[p][r], m);
         CK_KEEP32(c[p][r]);
       } else {
@@ -87,7 +88,7 @@ CK_INLINE void multiply(int P, int R, const ck_tile *t, const int32_t multiplier
 CK_INLINE void tile_of_folds(ck_weight_source source, int P, int R, const ck_tile *t) {
   place i = first_place(R, t);
   size_t x_stride = t->x_stride, starts = t->starts;
-  __m512i c[ck_tile_panels][ck_grouped_tile_rows], s[ck_tile_panels][ck_grouped_tile_rows];
+  __m512i c[ck_tile_panels][ck_tall_tile_rows], s[ck_tile_panels][ck_tall_tile_rows];
   start(P, R, t, 0, c);
   for (size_t fold = 0; fold < t->folds; fold++) {
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) s[p][r] = ck_broadcast_row(i.x, x_stride, r, starts);
@@ -99,9 +100,9 @@ CK_INLINE void tile_of_folds(ck_weight_source source, int P, int R, const ck_til
 }
 
 // Adds the sums of a segment as floats.
-CK_INLINE void add_totals(int P, int R, const ck_tile *t, int is_first, __m512i c[ck_tile_panels][ck_grouped_tile_rows]) {
+CK_INLINE void add_totals(int P, int R, const ck_tile *t, int is_first, __m512i c[ck_tile_panels][ck_tall_tile_rows]) {
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) {
-    __m512 v = _mm512_cvtepi32_ps(r < kept_rows ? c[p][r] : ck_load64(t->sums[r] + p * ck_panel));
+    __m512 v = _mm512_cvtepi32_ps(r < kept_rows(P) ? c[p][r] : ck_load64(t->sums[r] + p * ck_panel));
     float *total = t->totals[r] + p * ck_panel;
     _mm512_storeu_ps(total, is_first ? v : _mm512_add_ps(_mm512_loadu_ps(total), v));
   }
@@ -112,7 +113,7 @@ CK_INLINE void tile_of_pieces(int P, int R, const ck_tile *t) {
   place i = first_place(R, t);
   const uint8_t *piece = t->pieces;
   size_t segment = 0;
-  __m512i c[ck_tile_panels][ck_grouped_tile_rows], s[ck_tile_panels][ck_grouped_tile_rows];
+  __m512i c[ck_tile_panels][ck_tall_tile_rows], s[ck_tile_panels][ck_tall_tile_rows];
   for (size_t fold = 0; fold < t->folds; segment++) {
     size_t segment_end = t->folds - fold < ck_segment_folds_s8 ? t->folds : fold + ck_segment_folds_s8;
     start(P, R, t, segment, c);
@@ -138,12 +139,15 @@ CK_INLINE void tile(ck_weight_source source, int P, int R, const ck_tile *t) {
 #define EACH_ROWS(TILE, source, P)                                                                              \
   TILE(source, P, 1) TILE(source, P, 2) TILE(source, P, 3) TILE(source, P, 4) TILE(source, P, 5) TILE(source, P, 6) \
   TILE(source, P, 7) TILE(source, P, 8)
-#define TILES(source) EACH_ROWS(TILE, source, 1) EACH_ROWS(TILE, source, 2)
-#define NAMES(source) {{NULL, EACH_ROWS(NAME, source, 1)}, {NULL, EACH_ROWS(NAME, source, 2)}}
+#define TALL_ROWS(TILE, source)                                                                                 \
+  TILE(source, 1, 9) TILE(source, 1, 10) TILE(source, 1, 11) TILE(source, 1, 12) TILE(source, 1, 13) TILE(source, 1, 14) \
+  TILE(source, 1, 15) TILE(source, 1, 16)
+#define TILES(source) EACH_ROWS(TILE, source, 1) TALL_ROWS(TILE, source) EACH_ROWS(TILE, source, 2)
+#define NAMES(source) {{NULL, EACH_ROWS(NAME, source, 1) TALL_ROWS(NAME, source)}, {NULL, EACH_ROWS(NAME, source, 2)}}
 TILES(ck_weights_s8) TILES(ck_weights_u8) TILES(ck_codes_s4) TILES(ck_codes_s2) TILES(ck_codes_s1)
 
 CK_TARGET_END
 
-ck_tile_function *const ck_grouped_tiles[ck_weight_sources][2][ck_grouped_tile_rows + 1] = {
+ck_tile_function *const ck_grouped_tiles[ck_weight_sources][2][ck_tall_tile_rows + 1] = {
     NAMES(ck_weights_s8), NAMES(ck_weights_u8), NAMES(ck_codes_s4), NAMES(ck_codes_s2), NAMES(ck_codes_s1)};
 #endif
