@@ -26,9 +26,10 @@ CK_INLINE __m256i fold_sums(__m512i v[4]) {
   return _mm256_cvtepu16_epi32(_mm_unpacklo_epi16(even, odd));
 }
 
-// Makes the codes of a row signed; starts[fold] = −offset · Σ (code − 128) − 1, starts[folds] = −offset · Σ over all. offset = 2^shift.
-static void start_row(uint8_t *codes, size_t inputs, int shift, int32_t *starts) {
+// Makes the codes of a row signed and writes where sums start behind them: starts[fold] = −offset · Σ (code − 128) − 1, starts[folds] = −offset · Σ over all. offset = 2^shift.
+static void start_row(uint8_t *codes, size_t inputs, int shift) {
   size_t folds = ck_many_folds(inputs);
+  int32_t *starts = (int32_t *)(void *)(codes + folds * ck_fold);
   memset(codes + inputs, 128, folds * ck_fold - inputs);
   __m256i all = _mm256_setzero_si256();
   for (size_t fold = 0; fold < folds; fold += 8, codes += 8 * ck_fold) {
@@ -49,41 +50,38 @@ static void start_row(uint8_t *codes, size_t inputs, int shift, int32_t *starts)
   starts[folds] = _mm_cvtsi128_si32(four) + _mm_extract_epi32(four, 1);
 }
 
-static void start_rows(const ck_gemm_source *x, size_t row_begin, size_t row_end, int shift, uint8_t *codes) {
-  size_t stride = ck_many_stride(x->inputs), folds = ck_many_folds(x->inputs);
-  int32_t *starts = (int32_t *)(void *)(codes + x->rows * stride);
-  for (size_t row = row_begin; row < row_end; row++) start_row(codes + row * stride, x->inputs, shift, starts + row * (folds + 1));
-}
-
 CK_TARGET_END
+
+CK_INLINE void pack_codes(const ck_gemm_source *x, size_t row, size_t rows, size_t stride, const ck_gemm_codes_out *to) {
+  ck_codes_of_rows(x, row, rows, to->codes + row * stride, stride, to, QUANTIZE_ROWS, QUANTIZE);
+}
 
 void ck_pack_many_rows_s8__avx512vnni(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
   (void)workspace;
-  size_t stride = ck_many_stride(x->inputs);
-  ck_codes_of_rows(x, row_begin, row_end - row_begin, to->codes + row_begin * stride, stride, to, QUANTIZE_ROWS, QUANTIZE);
+  pack_codes(x, row_begin, row_end - row_begin, ck_many_stride(x->inputs, 0), to);
 }
 
 // Eight rows at a time, which stay in L1 for the second pass.
-static void pack_signed(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace, int shift) {
+static void pack_signed(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, int shift) {
+  size_t stride = ck_many_stride(x->inputs, 1);
   for (size_t row = row_begin; row < row_end; row += 8) {
-    size_t end = row_end - row < 8 ? row_end : row + 8;
-    ck_pack_many_rows_s8__avx512vnni(x, row, end, to, workspace);
-    start_rows(x, row, end, shift, to->codes);
+    size_t rows = row_end - row < 8 ? row_end - row : 8;
+    pack_codes(x, row, rows, stride, to);
+    for (size_t r = 0; r < rows; r++) start_row(to->codes + (row + r) * stride, x->inputs, shift);
   }
 }
 
 #define PACK(bits, shift)                                                                                                                     \
   void ck_pack_many_rows_s##bits##__avx512vnni(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to,        \
                                                void *workspace) {                                                                             \
-    pack_signed(x, row_begin, row_end, to, workspace, shift);                                                                                            \
+    (void)workspace;                                                                                                                          \
+    pack_signed(x, row_begin, row_end, to, shift);                                                                                            \
   }
 PACK(4, 3)
 PACK(2, 1)
 PACK(1, 0)
 
-size_t ck_many_rows_activation_bytes_s8__avx512vnni(size_t rows, size_t inputs) { return rows * ck_many_stride(inputs); }
-size_t ck_many_rows_activation_bytes_s4__avx512vnni(size_t rows, size_t inputs) {
-  return rows * (ck_many_stride(inputs) + (ck_many_folds(inputs) + 1) * sizeof(int32_t));
-}
+size_t ck_many_rows_activation_bytes_s8__avx512vnni(size_t rows, size_t inputs) { return rows * ck_many_stride(inputs, 0); }
+size_t ck_many_rows_activation_bytes_s4__avx512vnni(size_t rows, size_t inputs) { return rows * ck_many_stride(inputs, 1); }
 
 #endif

@@ -1,42 +1,39 @@
-// Packed weights of panel16x4 to bytes, code + offset: units of 16 outputs × 4 inputs.
+// Packed weights of panel16x4 as bytes, code + offset.
 #ifndef CK_AVX512VNNI_GEMM_DECODE_H
 #define CK_AVX512VNNI_GEMM_DECODE_H
 
-#include "../avx512/simd.h"
 #include "gemm_many.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
-// 64 bytes of 4-bit codes are units t and t + 1.
-static void ck_decode_s4(const uint8_t *codes, size_t folds, uint8_t *to) {
-  const __m512i mask = _mm512_set1_epi8(15);
-  for (size_t i = 0; i < folds * (ck_fold_units / 2); i++, codes += ck_unit_bytes, to += 2 * ck_unit_bytes) {
-    __m512i v = ck_load64(codes);
-    ck_store64(to, _mm512_and_si512(v, mask));
-    ck_store64(to + ck_unit_bytes, _mm512_and_si512(_mm512_srli_epi16(v, 4), mask));
-  }
+// How many units tiles decode at a time: those of 64 bytes of codes, of 1 bit those of 16.
+CK_INLINE int ck_units_at_once(ck_weight_source source) { return source == ck_codes_s2 ? 4 : 2; }
+CK_INLINE size_t ck_unit_code_bytes(ck_weight_source source) {
+  return source == ck_codes_s4 ? ck_unit_bytes / 2 : source == ck_codes_s2 ? ck_unit_bytes / 4 : source == ck_codes_s1 ? ck_unit_bytes / 8 : ck_unit_bytes;
 }
 
-// 64 bytes of 2-bit codes are four units.
-static void ck_decode_s2(const uint8_t *codes, size_t folds, uint8_t *to) {
-  const __m512i mask = _mm512_set1_epi8(3);
-  for (size_t i = 0; i < folds * (ck_fold_units / 4); i++, codes += ck_unit_bytes, to += 4 * ck_unit_bytes) {
-    __m512i v = ck_load64(codes);
-    ck_store64(to, _mm512_and_si512(v, mask));
-    ck_store64(to + ck_unit_bytes, _mm512_and_si512(_mm512_srli_epi16(v, 2), mask));
-    ck_store64(to + 2 * ck_unit_bytes, _mm512_and_si512(_mm512_srli_epi16(v, 4), mask));
-    ck_store64(to + 3 * ck_unit_bytes, _mm512_and_si512(_mm512_srli_epi16(v, 6), mask));
+// Unit u of those at `w`. Per unit: 1.5 operations for 4 bits, 1.75 for 2, 2 for 1: there a nibble looks up four bytes of 0 and 2, and vpermd
+// reads but the low four bits of each lane.
+CK_INLINE __m512i ck_unit(ck_weight_source source, const uint8_t *w, int u) {
+  const __m512i nibbles =
+      _mm512_setr_epi32(0x00000000, 0x00000002, 0x00000200, 0x00000202, 0x00020000, 0x00020002, 0x00020200, 0x00020202, 0x02000000, 0x02000002,
+                        0x02000200, 0x02000202, 0x02020000, 0x02020002, 0x02020200, 0x02020202);
+  if (source == ck_codes_s1) {
+    __m512i v = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(w + u / 2 * ck_panel)));
+    return _mm512_permutexvar_epi32(u % 2 == 0 ? v : _mm512_srli_epi32(v, 4), nibbles);
   }
+  if (source == ck_weights_s8 || source == ck_weights_u8) return ck_load64(w + u * ck_unit_bytes);
+  int bits = source == ck_codes_s4 ? 4 : 2, units = 8 / bits, shift = u % units * bits;
+  __m512i v = ck_load64(w + u / units * ck_unit_bytes);
+  if (shift > 0) v = _mm512_srli_epi16(v, (unsigned)shift);
+  return _mm512_and_si512(v, _mm512_set1_epi8((char)((1 << bits) - 1)));
 }
 
-// 16 bytes of 1-bit codes are two units: each nibble looks up four bytes of 0 and 2, and vpermd reads the low four bits of a lane alone.
-static void ck_decode_s1(const uint8_t *codes, size_t folds, uint8_t *to) {
-  const __m512i table = _mm512_setr_epi32(0x00000000, 0x00000002, 0x00000200, 0x00000202, 0x00020000, 0x00020002, 0x00020200, 0x00020202,
-                                          0x02000000, 0x02000002, 0x02000200, 0x02000202, 0x02020000, 0x02020002, 0x02020200, 0x02020202);
-  for (size_t i = 0; i < folds * (ck_fold_units / 2); i++, codes += ck_panel, to += 2 * ck_unit_bytes) {
-    __m512i v = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)codes));
-    ck_store64(to, _mm512_permutexvar_epi32(v, table));
-    ck_store64(to + ck_unit_bytes, _mm512_permutexvar_epi32(_mm512_srli_epi32(v, 4), table));
+// The units u of the panels of a tile; units that had to be decoded go to t->decoded, `at` bytes from its start.
+CK_INLINE void ck_units(ck_weight_source source, int P, const ck_tile *t, const uint8_t *w, int u, size_t at, __m512i units[ck_tile_panels]) {
+  CK_UNROLL for (int p = 0; p < P; p++) {
+    units[p] = ck_unit(source, w + (size_t)p * t->w_stride, u);
+    if (source != ck_weights_s8 && source != ck_weights_u8) ck_store64(t->decoded[p] + (at & t->decoded_mask) + u * ck_unit_bytes, units[p]);
   }
 }
 

@@ -7,57 +7,63 @@
 // broadcasts and 2 loads: 16 of 28 places for loads. Measured on Sapphire Rapids, of the peak: 99.0 % with 14 × 32, 99.1 % with 11 × 32, 98.1 % with 8 × 32
 // (16 × 16, where loads are the limit, 94.2 %; 4 × 32, 8 chains of 5 cycles where 10 are needed, 67 %), the same with interleaved rows.
 #if defined(__x86_64__)
-#include "../avx512/simd.h"
-#include "gemm_many.h"
+#include "gemm_decode.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
-CK_INLINE __m512i products(int is_x_signed, __m512i sum, __m512i x, __m512i w) {
-  return is_x_signed ? _mm512_dpbusd_epi32(sum, w, x) : _mm512_dpbusd_epi32(sum, x, w);
-}
-
-CK_INLINE void tile(int is_x_signed, int P, int R, const ck_tile *t) {
-  const uint8_t *x = t->x, *w = t->w;
-  size_t x_stride = t->x_stride, w_stride = t->w_stride;
-  __m512i c[ck_tile_panels][ck_tile_rows];
+CK_INLINE void start(int is_x_signed, int P, int R, const ck_tile *t, const uint8_t *const x[ck_tile_pointers],
+                     __m512i c[ck_tile_panels][ck_tall_tile_rows]) {
   if (t->zeros == NULL) {
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = ck_load64(t->sums[r] + p * ck_panel);
-  } else {
-    CK_UNROLL for (int r = 0; r < R; r++) {
-      __m512i start = ck_broadcast4x16(t->starts + (size_t)r * t->start_stride), zero = ck_broadcast4x16(t->zeros + r);
-      CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = _mm512_dpwssd_epi32(start, ck_load64(t->weight_sums + p * ck_panel), zero);
-    }
+    return;
   }
-  for (const uint8_t *end = x + t->folds * ck_fold; x < end; x += 8, w += 2 * ck_unit_bytes) {
-    CK_UNROLL for (int u = 0; u < 2; u++) {
+  CK_UNROLL for (int r = 0; r < R; r++) {
+    __m512i from = is_x_signed ? ck_broadcast_row(x, t->x_stride, r, t->starts) : _mm512_setzero_si512(), zero = ck_broadcast4x16(t->zeros + r);
+    CK_UNROLL for (int p = 0; p < P; p++) c[p][r] = _mm512_dpwssd_epi32(from, ck_load64(t->weight_sums[0] + p * ck_panel), zero);
+  }
+}
+
+CK_INLINE void tile(ck_weight_source source, int P, int R, const ck_tile *t) {
+  const int is_x_signed = source != ck_weights_s8, units = ck_units_at_once(source);
+  const size_t step = (size_t)units * ck_unit_code_bytes(source);
+  const uint8_t *x[ck_tile_pointers], *w = t->w, *next = t->next;
+  size_t x_stride = t->x_stride, at = 0;
+  __m512i c[ck_tile_panels][ck_tall_tile_rows];
+  ck_set_pointers(R, t->x, x_stride, x);
+  start(is_x_signed, P, R, t, x, c);
+  for (size_t end = t->folds * ck_fold_units * ck_unit_bytes; at < end; at += (size_t)units * ck_unit_bytes, w += step) {
+    CK_UNROLL for (int u = 0; u < units; u++) {
       __m512i weights[ck_tile_panels];
-      CK_UNROLL for (int p = 0; p < P; p++) weights[p] = ck_load64(w + (size_t)p * w_stride + u * ck_unit_bytes);
+      if (u % 2 == 0) ck_prefetch_next(P, t, next + u * 32);
+      ck_units(source, P, t, w, u, at, weights);
       CK_UNROLL for (int r = 0; r < R; r++) {
-        __m512i a = ck_broadcast4x16(x + (size_t)r * x_stride + u * 4);
+        __m512i a = ck_broadcast_row(x, x_stride, r, (size_t)u * 4);
         CK_KEEP32(a);
         CK_UNROLL for (int p = 0; p < P; p++) {
-          c[p][r] = products(is_x_signed, c[p][r], a, weights[p]);
+          c[p][r] = is_x_signed ? _mm512_dpbusd_epi32(c[p][r], weights[p], a) : _mm512_dpbusd_epi32(c[p][r], a, weights[p]);
           CK_KEEP32(c[p][r]);
         }
       }
     }
+    next += (size_t)(units / 2) * t->next_step;
+    ck_move_pointers(R, (size_t)units * 4, x);
   }
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
 }
 
-#define TILE(kind, is_x_signed, P, R) \
-  static void kind##_##P##_##R(const ck_tile *t) { tile(is_x_signed, P, R, t); }
-#define EACH(TILE, kind, s, P)                                                                                                        \
-  TILE(kind, s, P, 1) TILE(kind, s, P, 2) TILE(kind, s, P, 3) TILE(kind, s, P, 4) TILE(kind, s, P, 5) TILE(kind, s, P, 6) TILE(kind, s, P, 7) \
-  TILE(kind, s, P, 8) TILE(kind, s, P, 9) TILE(kind, s, P, 10) TILE(kind, s, P, 11) TILE(kind, s, P, 12)
-#define NAME(kind, is_x_signed, P, R) kind##_##P##_##R,
-#define TILES(kind, is_x_signed)                                                                              \
-  EACH(TILE, kind, is_x_signed, 1)                                                                            \
-  EACH(TILE, kind, is_x_signed, 2)                                                                            \
-  ck_tile_function *const ck_tiles_##kind[2][ck_tile_rows + 1] = {{NULL, EACH(NAME, kind, is_x_signed, 1)}, \
-                                                                           {NULL, EACH(NAME, kind, is_x_signed, 2)}};
-TILES(u8_s8, 0)
-TILES(s8_u8, 1)
+#define TILE(source, P, R) \
+  static void source##_##P##_##R(const ck_tile *t) { tile(source, P, R, t); }
+#define NAME(source, P, R) source##_##P##_##R,
+#define EACH_ROWS(TILE, source, P)                                                                                                  \
+  TILE(source, P, 1) TILE(source, P, 2) TILE(source, P, 3) TILE(source, P, 4) TILE(source, P, 5) TILE(source, P, 6)                 \
+  TILE(source, P, 7) TILE(source, P, 8) TILE(source, P, 9) TILE(source, P, 10) TILE(source, P, 11) TILE(source, P, 12)
+#define TALL_ROWS(TILE, source) TILE(source, 1, 13) TILE(source, 1, 14) TILE(source, 1, 15) TILE(source, 1, 16)
+#define TILES(source) EACH_ROWS(TILE, source, 1) TALL_ROWS(TILE, source) EACH_ROWS(TILE, source, 2)
+#define NAMES(source) {{NULL, EACH_ROWS(NAME, source, 1) TALL_ROWS(NAME, source)}, {NULL, EACH_ROWS(NAME, source, 2)}}
+TILES(ck_weights_s8) TILES(ck_weights_u8) TILES(ck_codes_s4) TILES(ck_codes_s2) TILES(ck_codes_s1)
 
 CK_TARGET_END
+
+ck_tile_function *const ck_tiles[ck_weight_sources][2][ck_tall_tile_rows + 1] = {NAMES(ck_weights_s8), NAMES(ck_weights_u8), NAMES(ck_codes_s4),
+                                                                           NAMES(ck_codes_s2), NAMES(ck_codes_s1)};
 #endif
