@@ -20,7 +20,7 @@ typedef struct tables {
 } tables;
 
 static void make_tables(const uint8_t *x, size_t folds, tables *to) {
-#define SUBSET(e) ((e) & 1 | ((e) & 2) << 7 | ((e) & 4) << 14 | ((e) & 8) << 21)
+#define SUBSET(e) (((e) & 1) | ((e) & 2) << 7 | ((e) & 4) << 14 | ((e) & 8) << 21)
   const __m512i subsets = _mm512_setr_epi32(SUBSET(0), SUBSET(1), SUBSET(2), SUBSET(3), SUBSET(4), SUBSET(5), SUBSET(6), SUBSET(7), SUBSET(8), SUBSET(9),
                                             SUBSET(10), SUBSET(11), SUBSET(12), SUBSET(13), SUBSET(14), SUBSET(15));
 #undef SUBSET
