@@ -22,6 +22,7 @@ enum {
   block_folds = ck_block_inputs / ck_fold,
   block_segments_s8 = block_folds / ck_segment_folds_s8,
   row_chunk = ck_row_chunk,
+  group_steps = row_chunk / ck_tall_tile_rows,
 };
 
 typedef struct workspace {
@@ -45,7 +46,9 @@ typedef struct product {
   const ck_gemm_output *y;
   workspace *s;
   size_t first, last, tiles;  // tiles of so many rows
-  size_t panel, panels, panel_end;
+  size_t group, group_end;     // panels that go through K side by side,
+  size_t panel, panels, step;  // of them, some at a time
+  size_t panel_end;
   size_t segment, segment_begin, segment_end;
   int is_last;
 } product;
@@ -58,13 +61,17 @@ CK_INLINE const uint8_t *codes_at(weight_kind kind, const product *g, size_t pan
 }
 
 // The tiles of a block fetch the weights of the next, a little at a time: L3 gives a core less than a tile takes.
-CK_INLINE void set_next(weight_kind kind, const product *g, size_t end, ck_tile *t) {
-  size_t all = ck_many_folds(g->w->inputs), panel = end < all ? g->panel : g->panel + g->panels, begin = end < all ? end : 0;
+CK_INLINE void set_next(weight_kind kind, const product *g, size_t begin, size_t end, ck_tile *t) {
+  size_t all = ck_many_folds(g->w->inputs), panel = g->panel + g->panels, from = begin;
+  if (panel >= g->group_end) {
+    panel = end < all ? g->group : g->group_end;
+    from = end < all ? end : 0;
+  }
   t->next = codes_at(kind, g, g->panel, 0);
   t->next_stride = t->next_step = 0;
   if (panel >= g->panel_end) return;
-  size_t folds = all - begin < block_folds ? all - begin : block_folds, steps = g->tiles * t->folds * (ck_fold_units / 2);
-  t->next = codes_at(kind, g, panel, begin);
+  size_t folds = all - from < block_folds ? all - from : block_folds, steps = g->tiles * t->folds * (ck_fold_units / 2);
+  t->next = codes_at(kind, g, panel, from);
   t->next_stride = panel + 1 < g->panel_end ? all * fold_bytes_of(kind) : 0;
   t->next_step = (folds * fold_bytes_of(kind) + steps - 1) / steps;
   if (t->next_step > 64) t->next_step = 64;
@@ -118,14 +125,14 @@ static void subtract_zeros(const product *g, size_t row, size_t rows, int32_t (*
       ck_store64(sums[r] + p * ck_panel, ck_subtract_zero16(g->w, g->x, row + r, g->panel + p, g->segment, 0, ck_load64(sums[r] + p * ck_panel)));
 }
 
-static void end_rows(const product *g, size_t row, size_t rows, int32_t (*sums)[ck_tile_outputs]) {
+static void end_rows(const product *g, size_t row, size_t rows, int32_t (*sums)[ck_tile_outputs], float (*totals)[ck_tile_outputs]) {
   int is_first = g->segment == 0;
   const ck_row_sums16 from = {sums[0], NULL, ck_tile_outputs, row, row + rows, g->panel, g->panels};
   if (is_first && g->is_last && ck_end_rows16(g->w, g->x, g->y, &from)) return;
   for (size_t r = 0; r < rows; r++)
     for (size_t p = 0; p < g->panels; p++)
       ck_end_sums16(g->w, g->x, g->y, row + r, g->panel + p, is_first, g->is_last, ck_load64(sums[r] + p * ck_panel),
-                    g->s->totals[row + r - g->first] + p * ck_panel);
+                    totals[r] + p * ck_panel);
 }
 
 static void end_totals(const product *g, size_t row, size_t rows, float (*totals)[ck_tile_outputs]) {
@@ -138,12 +145,12 @@ static void end_totals(const product *g, size_t row, size_t rows, float (*totals
 
 // Rows row ..< row + rows of a block.
 CK_INLINE void add_rows(weight_kind kind, int is_grouped, const product *g, size_t begin, size_t end, size_t row, size_t rows, ck_tile *t) {
-  size_t folds = ck_many_folds(g->w->inputs), at = row - g->first;
+  size_t folds = ck_many_folds(g->w->inputs), at = row - g->first, place = (g->panel - g->group) / g->step * ck_tall_tile_rows + at;
   int has_pieces = is_grouped && kind == kind_s8, begins = begin == g->segment_begin, ends = end == g->segment_end;
   t->x = g->x->codes + row * t->x_stride + begin * ck_fold;
   t->zeros = begins || has_pieces ? g->s->zeros + at : NULL;
-  t->sums = begins && ends ? g->s->sums : g->s->sums + at;
-  if (has_pieces && folds > ck_segment_folds_s8) t->totals = g->s->totals + (begins && ends ? 0 : at);
+  t->sums = begins && ends ? g->s->sums : g->s->sums + place;
+  if (has_pieces && folds > ck_segment_folds_s8) t->totals = g->s->totals + (begins && ends ? 0 : place);
   // The tile of the first rows decodes.
   ck_weight_source source = kind == kind_s8 || at == 0 ? source_of(kind) : ck_weights_u8;
   t->w = kind == kind_s8 || at == 0 ? codes_at(kind, g, g->panel, begin) : g->s->panels[0];
@@ -154,7 +161,7 @@ CK_INLINE void add_rows(weight_kind kind, int is_grouped, const product *g, size
   if (!ends) return;
   if (!is_pair_exact(kind, g->w)) subtract_zeros(g, row, rows, t->sums);
   if (t->totals != NULL) end_totals(g, row, rows, t->totals);
-  else end_rows(g, row, rows, t->sums);
+  else end_rows(g, row, rows, t->sums, g->s->totals + place);
 }
 
 // Folds begin ..< end for all rows of the chunk.
@@ -165,7 +172,7 @@ CK_INLINE void add_block(weight_kind kind, int is_grouped, const product *g, siz
                .weight_sums = (const int32_t(*)[ck_tile_outputs])g->s->weight_sums,
                .multipliers = (const int32_t(*)[ck_tile_outputs])g->s->multipliers,
                .starts = (folds - begin) * ck_fold + (is_grouped ? begin : folds) * sizeof(int32_t), .begins_totals = begin == 0};
-  set_next(kind, g, end, &t);
+  set_next(kind, g, begin, end, &t);
   if (is_grouped) set_multipliers(kind, g, begin, end);
   if (begin == g->segment_begin || (is_grouped && kind == kind_s8)) set_starts(kind, is_grouped, g, begin, end);
   for (size_t i = 0; i < g->tiles; i++) {
@@ -174,7 +181,7 @@ CK_INLINE void add_block(weight_kind kind, int is_grouped, const product *g, siz
   }
 }
 
-// All K of two panels.
+// All K of a group of panels.
 CK_INLINE void add_panels(weight_kind kind, int is_grouped, product *g) {
   size_t folds = ck_many_folds(g->w->inputs), segments = is_grouped && kind != kind_s8 ? ck_gemm_segments(g->w->inputs, g->w->group, 4) : 1;
   for (g->segment = 0; g->segment < segments; g->segment++) {
@@ -182,26 +189,30 @@ CK_INLINE void add_panels(weight_kind kind, int is_grouped, product *g) {
     g->segment_begin = g->segment * (ck_gemm_segment(g->w->inputs, g->w->group, 4) / ck_fold);
     g->segment_end = g->is_last ? folds : g->segment_begin + ck_gemm_segment(g->w->inputs, g->w->group, 4) / ck_fold;
     for (size_t begin = g->segment_begin; begin < g->segment_end; begin += block_folds)
-      add_block(kind, is_grouped, g, begin, g->segment_end - begin < block_folds ? g->segment_end : begin + block_folds);
+      for (g->panel = g->group; g->panel < g->group_end; g->panel += g->panels) {
+        g->panels = g->group_end - g->panel < g->step ? 1 : g->step;
+        add_block(kind, is_grouped, g, begin, g->segment_end - begin < block_folds ? g->segment_end : begin + block_folds);
+      }
   }
 }
 
-// Cuts the rows of a chunk into tiles and returns their panels. Where one tile of one panel holds all rows, nothing has to be decoded for another: better
-// than two of two panels.
+// Cuts the rows of a chunk into tiles, and chooses how many panels go side by side. Where one tile of one panel holds all rows, nothing has to be decoded
+// for another, and activations of a block stay in L1 for some panels.
 CK_INLINE size_t set_tiles(weight_kind kind, int is_grouped, product *g) {
   size_t rows = g->last - g->first, most = is_grouped ? ck_grouped_tile_rows : ck_tile_rows;
   int is_tall = rows > most && rows <= ck_tall_tile_rows && (kind != kind_s8 || is_grouped);
   g->tiles = is_tall ? 1 : (rows + most - 1) / most;
-  return is_tall ? 1 : ck_tile_panels;
+  g->step = is_tall ? 1 : ck_tile_panels;
+  return g->tiles == 1 ? g->step * group_steps : g->step;
 }
 
 CK_INLINE void gemm_blocks(weight_kind kind, int is_grouped, product *g, size_t row_end, size_t panel_begin) {
   for (; g->first < row_end; g->first = g->last) {
     g->last = row_end - g->first < row_chunk ? row_end : g->first + row_chunk;
-    size_t rows = g->last - g->first, step = set_tiles(kind, is_grouped, g);
+    size_t rows = g->last - g->first, group = set_tiles(kind, is_grouped, g);
     for (size_t i = 0; i < rows; i++) g->s->zeros[i] = ck_zero_pair(g->x->zero_points[g->first + i] - x_offset_of(kind));
-    for (g->panel = panel_begin; g->panel < g->panel_end; g->panel += g->panels) {
-      g->panels = g->panel_end - g->panel < step ? 1 : step;
+    for (g->group = panel_begin; g->group < g->panel_end; g->group = g->group_end) {
+      g->group_end = g->panel_end - g->group < group ? g->panel_end : g->group + group;
       add_panels(kind, is_grouped, g);
     }
   }

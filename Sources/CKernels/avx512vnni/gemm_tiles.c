@@ -38,7 +38,7 @@ CK_INLINE void tile(ck_weight_source source, int P, int R, const ck_tile *t) {
       ck_units(source, P, t, w, u, at, weights);
       CK_UNROLL for (int r = 0; r < R; r++) {
         __m512i a = ck_broadcast_row(x, x_stride, r, (size_t)u * 4);
-        CK_KEEP32(a);
+        if (P == 2) CK_KEEP32(a);  // else it is an operand in memory
         CK_UNROLL for (int p = 0; p < P; p++) {
           c[p][r] = is_x_signed ? _mm512_dpbusd_epi32(c[p][r], weights[p], a) : _mm512_dpbusd_epi32(c[p][r], a, weights[p]);
           CK_KEEP32(c[p][r]);
@@ -51,8 +51,12 @@ CK_INLINE void tile(ck_weight_source source, int P, int R, const ck_tile *t) {
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
 }
 
-#define TILE(source, P, R) \
-  static void source##_##P##_##R(const ck_tile *t) { tile(source, P, R, t); }
+// A copy, since stores through its pointers could change *t for all that a compiler knows.
+#define TILE(source, P, R)                           \
+  static void source##_##P##_##R(const ck_tile *t) { \
+    const ck_tile copy = *t;                         \
+    tile(source, P, R, &copy);                       \
+  }
 #define NAME(source, P, R) source##_##P##_##R,
 #define EACH_ROWS(TILE, source, P)                                                                                                  \
   TILE(source, P, 1) TILE(source, P, 2) TILE(source, P, 3) TILE(source, P, 4) TILE(source, P, 5) TILE(source, P, 6)                 \

@@ -31,7 +31,7 @@ CK_INLINE void add_fold(ck_weight_source source, int P, int R, const ck_tile *t,
     ck_units(source, P, t, i->w, u, i->at, weights);
     CK_UNROLL for (int r = 0; r < R; r++) {
       __m512i a = ck_broadcast_row(i->x, x_stride, r, (size_t)u * 4);
-      CK_KEEP32(a);
+      if (P == 2) CK_KEEP32(a);  // else it is an operand in memory
       CK_UNROLL for (int p = 0; p < P; p++) {
         s[p][r] = source != ck_weights_s8 ? _mm512_dpbusd_epi32(s[p][r], weights[p], a) : _mm512_dpbusd_epi32(s[p][r], a, weights[p]);
         CK_KEEP32(s[p][r]);
@@ -133,8 +133,12 @@ CK_INLINE void tile(ck_weight_source source, int P, int R, const ck_tile *t) {
   else tile_of_folds(source, P, R, t);
 }
 
-#define TILE(source, P, R) \
-  static void source##_##P##_##R(const ck_tile *t) { tile(source, P, R, t); }
+// A copy, since stores through its pointers could change *t for all that a compiler knows.
+#define TILE(source, P, R)                           \
+  static void source##_##P##_##R(const ck_tile *t) { \
+    const ck_tile copy = *t;                         \
+    tile(source, P, R, &copy);                       \
+  }
 #define NAME(source, P, R) source##_##P##_##R,
 #define EACH_ROWS(TILE, source, P)                                                                              \
   TILE(source, P, 1) TILE(source, P, 2) TILE(source, P, 3) TILE(source, P, 4) TILE(source, P, 5) TILE(source, P, 6) \
