@@ -35,8 +35,9 @@ typedef struct workspace {
 } workspace;
 
 size_t ck_gemm_blocks_workspace_bytes__avx512vnni(const ck_gemm_shape *shape, size_t rows) {
-  (void)shape, (void)rows;
-  return ck_round_up(sizeof(workspace), 64);
+  (void)rows;
+  size_t product = ck_round_up(sizeof(workspace), 64), packing = ck_many_packing_bytes(shape->inputs);
+  return packing > product ? packing : product;
 }
 
 // Where a call is: rows first ..< last, panels of them, and of K a segment (8-bit weights in groups: all K), both in folds.

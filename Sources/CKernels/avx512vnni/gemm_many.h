@@ -33,6 +33,10 @@ static inline size_t ck_many_stride(size_t inputs, int has_starts) {
   return ck_round_up(folds * ck_fold + (has_starts ? (folds + 1) * sizeof(int32_t) : 0), 64) | 64;
 }
 
+// Rows whose codes lie in the workspace while they are packed.
+enum { ck_packed_rows = 8 };
+static inline size_t ck_many_packing_bytes(size_t inputs) { return ck_packed_rows * ck_round_up(inputs, ck_fold); }
+
 // What a tile reads as weights: bytes, or packed codes, which it leaves as bytes for the tiles of other rows.
 typedef enum ck_weight_source { ck_weights_s8, ck_weights_u8, ck_codes_s4, ck_codes_s2, ck_codes_s1, ck_weight_sources } ck_weight_source;
 
