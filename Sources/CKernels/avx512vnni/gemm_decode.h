@@ -25,7 +25,7 @@ CK_INLINE __m512i ck_unit(ck_weight_source source, const uint8_t *w, int u) {
   if (source == ck_weights_s8 || source == ck_weights_u8) return ck_load64(w + u * ck_unit_bytes);
   int bits = source == ck_codes_s4 ? 4 : 2, units = 8 / bits, shift = u % units * bits;
   __m512i v = ck_load64(w + u / units * ck_unit_bytes);
-  if (shift > 0) v = _mm512_srli_epi16(v, (unsigned)shift);
+  if (shift > 0) v = _mm512_srli_epi32(v, (unsigned)shift);
   return _mm512_and_si512(v, _mm512_set1_epi8((char)((1 << bits) - 1)));
 }
 
