@@ -13,11 +13,12 @@
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
-// Sums of the 8 folds of 256 codes, an int32 each. vpsadbw leaves the sum of 8 codes in 16 of 64 bits, so that four of them fit in a register's lanes;
-// the sum of a fold is at most 255 · 32 = 8,160.
+// Sums of the 8 folds of 256 codes, an int32 each. vpsadbw leaves the sum of 8 codes in 16 of 64 bits, so that four of them fit in a register's
+// lanes; the sum of a fold is at most 255 · 32 = 8,160.
 CK_INLINE __m256i fold_sums(__m512i v[4]) {
   __m512i sums = _mm512_sad_epu8(v[0], _mm512_setzero_si512());
-  CK_UNROLL for (int i = 1; i < 4; i++) sums = _mm512_or_si512(sums, _mm512_slli_epi64(_mm512_sad_epu8(v[i], _mm512_setzero_si512()), 16u * (unsigned)i));
+  CK_UNROLL for (unsigned i = 1; i < 4; i++)
+    sums = _mm512_or_si512(sums, _mm512_slli_epi64(_mm512_sad_epu8(v[i], _mm512_setzero_si512()), 16 * i));
   // Halves of 256 bits belong to even and odd folds.
   sums = _mm512_add_epi16(sums, _mm512_shuffle_i64x2(sums, sums, _MM_SHUFFLE(2, 3, 0, 1)));
   __m128i even = _mm512_castsi512_si128(sums), odd = _mm512_extracti32x4_epi32(sums, 2);
@@ -28,8 +29,8 @@ CK_INLINE __m256i fold_sums(__m512i v[4]) {
 
 CK_INLINE __mmask64 first_bytes(size_t count) { return count >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << count) - 1; }
 
-// Up to 256 codes of a row become signed, with zeros behind them up to `padded`; −offset · Σ of their folds, whose `lanes` exist, less 1, goes to starts,
-// and itself is returned.
+// Up to 256 codes of a row become signed, with zeros behind them up to `padded`; −offset · Σ of their folds, whose `lanes` exist, less 1, goes to
+// starts, and itself is returned.
 CK_INLINE __m256i start_codes(const uint8_t *codes, size_t count, size_t padded, __mmask8 lanes, int shift, uint8_t *to, int32_t *starts) {
   const __m512i zero = _mm512_set1_epi8(-128);
   __m512i v[4];
@@ -44,8 +45,8 @@ CK_INLINE __m256i start_codes(const uint8_t *codes, size_t count, size_t padded,
   return start;
 }
 
-// Makes the codes of a row signed and writes where sums start behind them: starts[fold] = −offset · Σ (code − 128) − 1, starts[folds] = −offset · Σ over
-// all. offset = 2^shift.
+// Makes the codes of a row signed and writes where sums start behind them: starts[fold] = −offset · Σ (code − 128) − 1, starts[folds] = −offset · Σ
+// over all. offset = 2^shift.
 static void start_row(const uint8_t *codes, size_t inputs, int shift, uint8_t *to) {
   size_t folds = ck_many_folds(inputs), k = 0;
   int32_t *starts = (int32_t *)(void *)(to + folds * ck_fold), *all = starts + folds;

@@ -1,11 +1,11 @@
-// Integer gemm for more than a few rows with VNNI: weights of every width cost one vpdpbusd for 64 products (gemm_tiles.c, gemm_tiles_grouped.c). 8-bit
-// weights are read as they are packed. Those of up to 4 bits the tile of the first rows decodes, two panels × up to 1,024 inputs at a time, for the
-// tiles of all other rows; 1.5 to 2 operations for 64 weights, less than 1 % with 256 rows.
+// Integer gemm for more than a few rows with VNNI: weights of every width cost one vpdpbusd for 64 products (gemm_tiles.c, gemm_tiles_grouped.c).
+// 8-bit weights are read as they are packed. Those of up to 4 bits the tile of the first rows decodes, two panels × up to 1,024 inputs at a time, for
+// the tiles of all other rows; 1.5 to 2 operations for 64 weights, less than 1 % with 256 rows.
 //
-// Measured on Sapphire Rapids, of the peak, quantizing by AVX2 (6 to 7 %) included: 256 × 1024 × 1024 W8A8 87 %, 4, 2 and 1 bits 83 to 84 %; groups of 32,
-// whose limit is 89 %, 4 bits 71 %; 8 bits in groups of 128 77 %. 16 × 4096 × 4096: 8 bits 87 %, 4 and 2 bits 81 %, 4 bits in groups of 32 62 %.
-// What did not pay: writing to lines fetched ahead (lines of activations, or of outputs: 1 to 3 % slower), blocks of 512 inputs, 14 × 32 tiles (clang
-// spills addresses: 60 %), decoding apart from the first tile.
+// Measured on Sapphire Rapids, of the peak, quantizing by AVX2 (6 to 7 %) included: 256 × 1024 × 1024 W8A8 87 %, 4, 2 and 1 bits 83 to 84 %; groups
+// of 32, whose limit is 89 %, 4 bits 71 %; 8 bits in groups of 128 77 %. 16 × 4096 × 4096: 8 bits 87 %, 4 and 2 bits 81 %, 4 bits in groups of 32 62
+// %. What did not pay: writing to lines fetched ahead (lines of activations, or of outputs: 1 to 3 % slower), blocks of 512 inputs, 14 × 32 tiles
+// (clang spills addresses: 60 %), decoding apart from the first tile.
 #if defined(__x86_64__)
 #include "../avx512/epilogue.h"
 #include "gemm_decode.h"
@@ -83,8 +83,8 @@ CK_INLINE void set_next(weight_kind kind, const product *g, size_t begin, size_t
   if (t->next_step > 64) t->next_step = 64;
 }
 
-// Multipliers as vpdpwssd wants them. 8 bits: a row for each piece, whose folds are counted in s->pieces; else one for each fold. Sums of folds, each less
-// 1, are less by Σ multipliers.
+// Multipliers as vpdpwssd wants them. 8 bits: a row for each piece, whose folds are counted in s->pieces; else one for each fold. Sums of folds, each
+// less 1, are less by Σ multipliers.
 CK_INLINE void set_multipliers(weight_kind kind, const product *g, size_t begin, size_t end) {
   const __m512i low = _mm512_set1_epi32(0xFFFF);
   size_t group_folds = g->w->group / ck_fold, group = begin / group_folds, group_end = (group + 1) * group_folds, row = 0;
@@ -204,8 +204,8 @@ CK_INLINE void add_panels(weight_kind kind, int is_grouped, product *g) {
   }
 }
 
-// Cuts the rows of a chunk into tiles, and chooses how many panels go side by side. Where one tile of one panel holds all rows, nothing has to be decoded
-// for another, and activations of a block stay in L1 for some panels.
+// Cuts the rows of a chunk into tiles, and chooses how many panels go side by side. Where one tile of one panel holds all rows, nothing has to be
+// decoded for another, and activations of a block stay in L1 for some panels.
 CK_INLINE size_t set_tiles(weight_kind kind, int is_grouped, product *g) {
   size_t rows = g->last - g->first, most = is_grouped ? ck_grouped_tile_rows : ck_tile_rows;
   int is_tall = rows > most && rows <= ck_tall_tile_rows && kind != kind_s8;

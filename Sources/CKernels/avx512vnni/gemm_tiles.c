@@ -4,9 +4,9 @@
 //   4 bits   unsigned 0 … 15 by −128 … 127: 15 · 128 · 65,536 < 2²⁷, 8 · 128 · 65,536 = 2²⁶ where they start; fewer bits give less
 //
 // Limit: 512-bit products, two a cycle on ports 0 and 5 of Ice Lake and Sapphire Rapids, one on Zen 4. A step of 12 × 32 takes 24 of them, 12
-// broadcasts and 2 loads. Measured on Sapphire Rapids with operands in L1, of the peak: 99.0 % with 12 × 32, 98.1 % with 8 × 32, 99 % with 16 × 16; 4 × 32
-// has 8 chains of 5 cycles where 10 are needed, 67 %. In a product of 256 × 1024 × 1024 tiles take 3,200 cycles where 2,980 are
-// the limit (activations come from L2), the end of their rows 130, and the tile that decodes 1,000 more (its stores drive other lines out of L1).
+// broadcasts and 2 loads. Measured on Sapphire Rapids with operands in L1, of the peak: 99.0 % with 12 × 32, 98.1 % with 8 × 32, 99 % with 16 × 16; 4
+// × 32 has 8 chains of 5 cycles where 10 are needed, 67 %. In a product of 256 × 1024 × 1024 tiles take 3,200 cycles where 2,980 are the limit
+// (activations come from L2), the end of their rows 130, and the tile that decodes 1,000 more (its stores drive other lines out of L1).
 #if defined(__x86_64__)
 #include "gemm_decode.h"
 

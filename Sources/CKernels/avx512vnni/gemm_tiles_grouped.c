@@ -5,12 +5,12 @@
 //                  −offset · Σ x − 1. With c ∈ −8 … 7 the sum is at least −8 · 127 · 32 = −32,512 and at most 8 · 128 · 32 = 32,768: less 1, it fits
 //                  int16. So vpdpwssd with the pair (multiplier, 0) is exact: only the low half of S meets the multiplier. Σ multipliers is added
 //                  again by whoever gives the sums. 9 operations for 8 products: 89 % of the peak at best.
-//   8 bits         pieces are whole groups, at most a segment of 256 inputs: |S| ≤ 255 · 127 · 256 < 2²³. One vpshufb makes the pair (S & 255, S >> 8)
-//                  of it, and vpdpwssd with (multiplier, 256 · multiplier), 256 · 127 < 2¹⁵, is exact: 10 operations for 8 products with groups of 32, 80 %
-//                  of the peak at best, 94 % with groups of 128.
+//   8 bits         pieces are whole groups, at most a segment of 256 inputs: |S| ≤ 255 · 127 · 256 < 2²³. One vpshufb makes the pair
+//                  (S & 255, S >> 8) of it, and vpdpwssd with (multiplier, 256 · multiplier), 256 · 127 < 2¹⁵, is exact: 10 operations for 8 products
+//                  with groups of 32, 80 % of the peak at best, 94 % with groups of 128.
 //
-// Up to 8 rows × 32 outputs: 16 sums of the piece, 12 of all and 4 more in memory, 2 registers of weights, 1 of activations. Measured on Sapphire Rapids
-// with operands in L1, 4 bits, of the peak: 86.0 % (7 × 32 85.9 %, 6 × 32 83.2 %, 4 × 48 83.1 %, 8 × 32 with all sums in memory 75 %).
+// Up to 8 rows × 32 outputs: 16 sums of the piece, 12 of all and 4 more in memory, 2 registers of weights, 1 of activations. Measured on Sapphire
+// Rapids with operands in L1, 4 bits, of the peak: 86.0 % (7 × 32 85.9 %, 6 × 32 83.2 %, 4 × 48 83.1 %, 8 × 32 with all sums in memory 75 %).
 #if defined(__x86_64__)
 #include "gemm_decode.h"
 
