@@ -2,10 +2,10 @@
 // 8-bit weights are read as they are packed. Those of up to 4 bits the tile of the first rows decodes, two panels × up to 1,024 inputs at a time, for
 // the tiles of all other rows; 1.5 to 2 operations for 64 weights, less than 1 % with 256 rows.
 //
-// Measured on Sapphire Rapids, of the peak, quantizing by AVX2 (6 to 7 %) included: 256 × 1024 × 1024 W8A8 87 %, 4, 2 and 1 bits 83 to 84 %; groups
-// of 32, whose limit is 89 %, 4 bits 71 %; 8 bits in groups of 128 77 %. 16 × 4096 × 4096: 8 bits 87 %, 4 and 2 bits 81 %, 4 bits in groups of 32 62
-// %. What did not pay: writing to lines fetched ahead (lines of activations, or of outputs: 1 to 3 % slower), blocks of 512 inputs, 14 × 32 tiles
-// (clang spills addresses: 60 %), decoding apart from the first tile.
+// Measured on Sapphire Rapids, of the peak, quantizing by AVX2 (6 to 7 %) included: 256 × 1024 × 1024 8 bits 87 %, 4, 2 and 1 bits 82 to 84 %; groups of
+// 32, whose limit is 89 %, 4 bits 71 %; 8 bits in groups of 32 66 %, of 128 77 %. 16 × 4096 × 4096: 8 bits 86 %, 4 and 2 bits 81 %, 4 bits in groups of
+// 32 60 %. What did not pay: fetching lines of outputs or activations ahead (1 to 3 % slower), blocks of 512 inputs, 14 × 32 tiles (clang spills
+// addresses: 60 %), decoding apart from the first tile.
 #if defined(__x86_64__)
 #include "../avx512/epilogue.h"
 #include "gemm_decode.h"
