@@ -7,7 +7,7 @@
 #include "scalar.h"
 
 // The epilogue gives the bits of the kernels: no product is fused with a sum.
-#pragma clang fp contract(off)
+CK_NO_CONTRACTION
 
 CK_BODY ck_fake_codes_f32_body(const float *restrict x, size_t count, float inverse_scale, float lowest, float highest, float *restrict codes) {
   for (size_t i = 0; i < count; i++) {

@@ -50,8 +50,8 @@ CK_INLINE void ck_end_total16(const ck_gemm_weights *w, const ck_gemm_activation
   ck_finish16(y, m, panel * ck_panel, ck_panel_lanes(w, panel), _mm512_mul_ps(total, scale));
 }
 
-// Ends a segment of row m, whose sums are corrected by the zero point: either keeps the sums of a panel as floats in `total` [16] or writes the outputs.
-// With one segment `total` is not touched.
+// Ends a segment of row m, whose sums are corrected by the zero point: either keeps the sums of a panel as floats in `total` [16] or writes the
+// outputs. With one segment `total` is not touched.
 CK_INLINE void ck_end_sums16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t panel, int is_first,
                              int is_last, __m512i sum, float *total) {
   if (y->type == ck_output_s32 && is_last) {
@@ -65,8 +65,8 @@ CK_INLINE void ck_end_sums16(const ck_gemm_weights *w, const ck_gemm_activations
 }
 
 // The same for sums that are not corrected yet.
-CK_INLINE void ck_end_segment16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t panel, size_t segment,
-                                int is_last, int32_t offset, __m512i sum, float *total) {
+CK_INLINE void ck_end_segment16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t panel,
+                                size_t segment, int is_last, int32_t offset, __m512i sum, float *total) {
   ck_end_sums16(w, x, y, m, panel, segment == 0, is_last, ck_subtract_zero16(w, x, m, panel, segment, offset, sum), total);
 }
 
@@ -102,8 +102,8 @@ CK_INLINE void ck_scale_rows16(int P, int has_totals, int has_bias, const ck_gem
   }
 }
 
-// Ends the only segment, or the last, of some rows, float32 outputs: what ck_end_sums16 and ck_end_total16 do, at half their cost. Returns 0, having done
-// nothing, where outputs are others.
+// Ends the only segment, or the last, of some rows, float32 outputs: what ck_end_sums16 and ck_end_total16 do, at half their cost. Returns 0, having
+// done nothing, where outputs are others.
 CK_INLINE int ck_end_rows16(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, const ck_row_sums16 *from) {
   if (y->type != ck_output_f32) return 0;
   int has_totals = from->sums == NULL, has_bias = y->bias != NULL;

@@ -9,7 +9,7 @@ CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 // How many units tiles decode at a time: those of 64 bytes of codes, of 1 bit those of 16.
 CK_INLINE int ck_units_at_once(ck_weight_source source) { return source == ck_codes_s2 ? 4 : 2; }
 CK_INLINE size_t ck_unit_code_bytes(ck_weight_source source) {
-  return source == ck_codes_s4 ? ck_unit_bytes / 2 : source == ck_codes_s2 ? ck_unit_bytes / 4 : source == ck_codes_s1 ? ck_unit_bytes / 8 : ck_unit_bytes;
+  return (size_t)ck_unit_bytes / (source == ck_codes_s4 ? 2u : source == ck_codes_s2 ? 4u : source == ck_codes_s1 ? 8u : 1u);
 }
 
 // Unit u of those at `w`. Per unit: 1.5 operations for 4 bits, 1.75 for 2, 2 for 1: there a nibble looks up four bytes of 0 and 2, and vpermd
@@ -25,7 +25,7 @@ CK_INLINE __m512i ck_unit(ck_weight_source source, const uint8_t *w, int u) {
   if (source == ck_weights_s8 || source == ck_weights_u8) return ck_load64(w + u * ck_unit_bytes);
   int bits = source == ck_codes_s4 ? 4 : 2, units = 8 / bits, shift = u % units * bits;
   __m512i v = ck_load64(w + u / units * ck_unit_bytes);
-  if (shift > 0) v = _mm512_srli_epi16(v, (unsigned)shift);
+  if (shift > 0) v = _mm512_srli_epi32(v, (unsigned)shift);
   return _mm512_and_si512(v, _mm512_set1_epi8((char)((1 << bits) - 1)));
 }
 

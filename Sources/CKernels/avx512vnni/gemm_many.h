@@ -1,11 +1,12 @@
 // What the files of integer gemm for more than a few rows share: how activations lie, and what a tile is given.
 //
-// Activations of more rows than ck_few_rows_avx512vnni: row-major, the stride an odd multiple of 64 bytes, so that the rows of a tile lie in different
-// sets of L1. Tiles broadcast four codes at a time from memory, which costs a load and no vector operation, so that nothing is gained by interleaving rows.
+// Activations of more rows than ck_few_rows_avx512vnni: row-major, the stride an odd multiple of 64 bytes, so that the rows of a tile lie in
+// different sets of L1. Tiles broadcast four codes at a time from memory, which costs a load and no vector operation, so that nothing is gained by
+// interleaving rows.
 //   8-bit weights            uint8 codes[K32], zeros behind K: the unsigned operand of vpdpbusd; weights, as packed, are the signed one.
-//   weights of 4, 2, 1 bit   signed: code − 128, zeros behind K. Weights are decoded to the unsigned code + offset (8; 2; 1 as 0 and 2), which saves the
-//                            subtraction, and sums then start from −offset · Σ (code − 128). These starts, made once for all outputs, follow the codes of
-//                            the row: an int32 for each fold of 32 inputs, less 1 (gemm_tiles_grouped.c says why), and one for all K.
+//   weights of 4, 2, 1 bit   signed: code − 128, zeros behind K. Weights are decoded to the unsigned code + offset (8; 2; 1 as 0 and 2), which saves
+//                            the subtraction, and sums then start from −offset · Σ (code − 128). These starts, made once for all outputs, follow the
+//                            codes of the row: an int32 for each fold of 32 inputs, less 1 (gemm_tiles_grouped.c says why), and one for all K.
 #ifndef CK_AVX512VNNI_GEMM_MANY_H
 #define CK_AVX512VNNI_GEMM_MANY_H
 
@@ -33,10 +34,15 @@ static inline size_t ck_many_stride(size_t inputs, int has_starts) {
   return ck_round_up(folds * ck_fold + (has_starts ? (folds + 1) * sizeof(int32_t) : 0), 64) | 64;
 }
 
+// Rows whose codes lie in the workspace while they are packed.
+enum { ck_packed_rows = 8 };
+static inline size_t ck_many_packing_bytes(size_t inputs) { return ck_packed_rows * ck_round_up(inputs, ck_fold); }
+
 // What a tile reads as weights: bytes, or packed codes, which it leaves as bytes for the tiles of other rows.
 typedef enum ck_weight_source { ck_weights_s8, ck_weights_u8, ck_codes_s4, ck_codes_s2, ck_codes_s1, ck_weight_sources } ck_weight_source;
 
-// One tile: rows × (1 or 2) panels over some folds. Where a segment of K begins, sums start from what corrects them by the zero points, else from `sums`.
+// One tile: rows × (1 or 2) panels over some folds. Where a segment of K begins, sums start from what corrects them by the zero points, else from
+// `sums`.
 typedef struct ck_tile {
   const uint8_t *x;              // codes of the first row and input
   size_t x_stride;
@@ -55,7 +61,8 @@ typedef struct ck_tile {
   const uint8_t *pieces;                          // folds of each piece of a group
   float (*totals)[ck_tile_outputs];
   int begins_totals;
-  // What is prefetched for each two units: a line at `next` of the first panel, and next_stride behind it of the second, go on by next_step ≤ 64 bytes.
+  // What is prefetched for each two units: a line at `next` of the first panel, and next_stride behind it of the second, go on by next_step ≤ 64
+  // bytes.
   const uint8_t *next;
   size_t next_stride, next_step;
 } ck_tile;
@@ -65,8 +72,8 @@ extern ck_tile_function *const ck_tiles[ck_weight_sources][2][ck_tall_tile_rows 
 extern ck_tile_function *const ck_grouped_tiles[ck_weight_sources][2][ck_tall_tile_rows + 1];
 
 // −z · Σ for a zero point z and a sum of weights as one vpdpwssd: Σ = low + 128 · high, times (−z, −128 · z). z is the zero point less what codes are
-// less: −128 … 255, so that 128 · z fits int16, and |Σ| < 2²² (32,767 · 128 and more), which holds for all but 8-bit weights of K > 32,768 without groups:
-// 127 · 32,768, 8 · 65,536, and 127 · 127 · 256 or 127 · 8 · 4,096 over segments.
+// less: −128 … 255, so that 128 · z fits int16, and |Σ| < 2²² (32,767 · 128 and more), which holds for all but 8-bit weights of K > 32,768 without
+// groups: 127 · 32,768, 8 · 65,536, and 127 · 127 · 256 or 127 · 8 · 4,096 over segments.
 enum { ck_pair_inputs_s8 = 32768, ck_segment_folds_s8 = 8 };
 CK_INLINE int32_t ck_zero_pair(int32_t z) { return (int32_t)(((uint32_t)(-z) & 0xFFFF) | (uint32_t)(-128 * z) << 16); }
 

@@ -5,12 +5,12 @@
 //                  −offset · Σ x − 1. With c ∈ −8 … 7 the sum is at least −8 · 127 · 32 = −32,512 and at most 8 · 128 · 32 = 32,768: less 1, it fits
 //                  int16. So vpdpwssd with the pair (multiplier, 0) is exact: only the low half of S meets the multiplier. Σ multipliers is added
 //                  again by whoever gives the sums. 9 operations for 8 products: 89 % of the peak at best.
-//   8 bits         pieces are whole groups, at most a segment of 256 inputs: 0 ≤ |S| ≤ 255 · 127 · 256 < 2²³. One vpshufb makes the pair (S & 255, S >> 8)
-//                  of it, and vpdpwssd with (multiplier, 256 · multiplier), 256 · 127 < 2¹⁵, is exact: 10 operations for 8 products with groups of 32, 80 %
-//                  of the peak at best, 94 % with groups of 128.
+//   8 bits         pieces are whole groups, at most a segment of 256 inputs: |S| ≤ 255 · 127 · 256 < 2²³. One vpshufb makes the pair
+//                  (S & 255, S >> 8) of it, and vpdpwssd with (multiplier, 256 · multiplier), 256 · 127 < 2¹⁵, is exact: 10 operations for 8 products
+//                  with groups of 32, 80 % of the peak at best, 94 % with groups of 128.
 //
-// 7 rows × 32 outputs: 14 sums of the piece, 14 of all, 2 registers of weights, 1 of activations. Measured on Sapphire Rapids, 4 bits, of the peak: 85.9 %
-// (6 × 32 83.2 %, 4 × 48 83.1 %, 8 × 32 with the sums of all in memory 75 %).
+// Up to 8 rows × 32 outputs: 16 sums of the piece, 12 of all and 4 more in memory, 2 registers of weights, 1 of activations. Measured on Sapphire
+// Rapids with operands in L1, 4 bits, of the peak: 86.0 % (7 × 32 85.9 %, 6 × 32 83.2 %, 4 × 48 83.1 %, 8 × 32 with all sums in memory 75 %).
 #if defined(__x86_64__)
 #include "gemm_decode.h"
 
@@ -31,7 +31,7 @@ CK_INLINE void add_fold(ck_weight_source source, int P, int R, const ck_tile *t,
     ck_units(source, P, t, i->w, u, i->at, weights);
     CK_UNROLL for (int r = 0; r < R; r++) {
       __m512i a = ck_broadcast_row(i->x, x_stride, r, (size_t)u * 4);
-      CK_KEEP32(a);
+      if (P == 2) CK_KEEP32(a);  // else it is an operand in memory
       CK_UNROLL for (int p = 0; p < P; p++) {
         s[p][r] = source != ck_weights_s8 ? _mm512_dpbusd_epi32(s[p][r], weights[p], a) : _mm512_dpbusd_epi32(s[p][r], a, weights[p]);
         CK_KEEP32(s[p][r]);
@@ -66,7 +66,8 @@ CK_INLINE void start(int P, int R, const ck_tile *t, size_t segment, __m512i c[c
 }
 
 CK_INLINE void keep(int P, int R, const ck_tile *t, __m512i c[ck_tile_panels][ck_tall_tile_rows]) {
-  CK_UNROLL for (int r = 0; r < R && r < kept_rows(P); r++) CK_UNROLL for (int p = 0; p < P; p++) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++)
+      if (r < kept_rows(P)) ck_store64(t->sums[r] + p * ck_panel, c[p][r]);
 }
 
 CK_INLINE void multiply(int P, int R, const ck_tile *t, const int32_t multipliers[ck_tile_outputs],
@@ -133,8 +134,12 @@ CK_INLINE void tile(ck_weight_source source, int P, int R, const ck_tile *t) {
   else tile_of_folds(source, P, R, t);
 }
 
-#define TILE(source, P, R) \
-  static void source##_##P##_##R(const ck_tile *t) { tile(source, P, R, t); }
+// A copy, since stores through its pointers could change *t for all that a compiler knows.
+#define TILE(source, P, R)                           \
+  static void source##_##P##_##R(const ck_tile *t) { \
+    const ck_tile copy = *t;                         \
+    tile(source, P, R, &copy);                       \
+  }
 #define NAME(source, P, R) source##_##P##_##R,
 #define EACH_ROWS(TILE, source, P)                                                                              \
   TILE(source, P, 1) TILE(source, P, 2) TILE(source, P, 3) TILE(source, P, 4) TILE(source, P, 5) TILE(source, P, 6) \

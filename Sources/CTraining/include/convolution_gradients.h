@@ -4,6 +4,8 @@
 
 #include "convolution.h"
 
+#include "compiler.h"
+
 // images = the sum of all patches at the pixels that im2col took them from; every element of images is written.
 void ck_col2im_f32(const float *_Nonnull patches, size_t batch, const ck_windows *_Nonnull windows, float *_Nonnull images);
 // dx = 0, but each dy added at the element of its sample that won.

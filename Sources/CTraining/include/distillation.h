@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // targets[m, n] += weight · softmax(logits[indices[m], ·] / temperature)[n]; in float64 inside, stable for every finite logit.
 void ck_add_softened_f32(const float *_Nonnull logits, const int64_t *_Nonnull indices, size_t count, size_t classes, double temperature,
                          double weight, float *_Nonnull targets);

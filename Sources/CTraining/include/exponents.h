@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // Exponents of finite, nonzero float32 numbers: −149 (the smallest subnormal number) … 127; e is counted at [e + 149].
 enum { ck_exponent_count = 277 };
 

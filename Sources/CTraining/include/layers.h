@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // destination[i] = source[indices[i]], rows of `columns` floats.
 void ck_gather_rows_f32(const float *_Nonnull source, size_t columns, const int64_t *_Nonnull indices, size_t count, float *_Nonnull destination);
 

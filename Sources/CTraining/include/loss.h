@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // probabilities[m, n] = exp(x[m, n] / temperature) / Σ; in float64 inside, stable for every finite x. May work in place.
 void ck_softmax_f32(const float *_Nonnull x, size_t rows, size_t classes, float temperature, float *_Nonnull probabilities);
 // Returns Σ over rows of −log softmax(x)[m, labels[m]], and gradient[m, n] = (softmax(x)[m, n] − (n = label)) · factor.

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // Mean and variance (divided by rows) of each channel of x[rows, channels], summed in float64; scratch[2 · channels].
 void ck_channel_moments_f32(const float *_Nonnull x, size_t rows, size_t channels, double *_Nonnull scratch, float *_Nonnull mean,
                             float *_Nonnull variance);

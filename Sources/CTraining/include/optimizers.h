@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // SGD with momentum as in PyTorch: g += decay · w; v = momentum · v + g; w −= rate · v (Nesterov: w −= rate · (g + momentum · v)).
 void ck_sgd_step_f32(float *_Nonnull weights, const float *_Nonnull gradient, float *_Nonnull velocity, const uint8_t *_Nullable mask,
                      size_t count, float rate, float momentum, float decay, int nesterov);

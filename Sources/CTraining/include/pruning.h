@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // scores[i] = |w[i]|, or w[i]² where `squared`.
 void ck_magnitude_scores_f64(const float *_Nonnull w, size_t count, int squared, double *_Nonnull scores);
 // scores[i] = a number in [0, 1), SplitMix64 at position i of `seed`.

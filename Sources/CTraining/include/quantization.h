@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 // codes[i] = rint(clamp(x[i] · inverse_scale, lowest, highest)), ties to even; lowest for a NaN. Bounds are integers within ±2²⁴. For uint8
 // activations lowest = −zero point and highest = 255 − zero point: the codes are those of ck_fn_quantize_u8_f32 less the zero point.
 void ck_fake_codes_f32(const float *_Nonnull x, size_t count, float inverse_scale, float lowest, float highest, float *_Nonnull codes);
