@@ -64,7 +64,8 @@ import Testing
         }
     }
 
-    /// The least squared error of all positive scales, by trying 500 of them; the extremes are clipped.
+    /// Within 2 % of the least squared error of all positive scales, by trying 500 of them. (Half of the extreme, which clips nothing, is seldom that
+    /// good, but it may be: 32 steps do not meet every scale.)
     @Test func twoBitScalesHaveTheLeastErrorOfPositiveOnes() throws {
         var generator = SeededGenerator()
         let weight = generator.matrix(8, 256), scales = try QuantizedMatrix(weight, scheme: .w2a8).unpacked().scales
@@ -77,7 +78,7 @@ import Testing
             }
             let extreme = (0..<256).map { abs(weight[row, $0]) }.max()!, found = squaredError(scales[row])
             let least = (50...500).map { squaredError(extreme * Float($0) / 500) }.min()!
-            #expect(scales[row] > 0 && found <= 1.02 * least && found < squaredError(extreme / 2), "row \(row), seed \(generator.seed)")
+            #expect(scales[row] > 0 && found <= 1.02 * least, "row \(row), seed \(generator.seed)")
         }
     }
 
