@@ -1,15 +1,20 @@
 #!/bin/bash
 # CKernels, CTraining and their checks alone, without Swift: compiled by clang and by gcc as C11 with all warnings as errors, and run on every instruction
-# set of this machine. Arguments go to the check: "quick" takes a sample of the sizes. CC="clang" checks with one compiler.
+# set of this machine. Arguments go to the check: "quick" takes a sample of the sizes, "brief" a small one. CC="clang" checks with one compiler, SANITIZE="address,undefined"
+# under sanitizers, a finding ends the check.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-flags=(-std=c11 -O3 -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -Werror)
+sanitizers=() optimization=-O3
+if [ -n "${SANITIZE:-}" ]; then  # -O3 takes minutes to compile then
+  sanitizers=("-fsanitize=$SANITIZE" -fno-sanitize-recover=all -g) optimization=-O1
+fi
+flags=("${sanitizers[@]}" -std=c11 $optimization -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -Werror)
 includes=(-ISources/CKernels/include -ISources/CTraining/include -ITests/CKernelsTestSupport/include -ITests/CKernelsTestSupport)
 mapfile -t library < <(find Sources/CKernels Sources/CTraining -name '*.c' | sort)
 mapfile -t checks < <(find Tests/CKernelsTestSupport Tests/CKernelsCheck -name '*.c' | sort)
 for compiler in ${CC:-clang gcc}; do
   command -v "$compiler" >/dev/null || { echo "ckernels-check: expected $compiler (apt-get install $compiler), found none" >&2; exit 1; }
-  build=.build/ckernels-check/$compiler
+  build=.build/ckernels-check/$compiler${SANITIZE:+-sanitized}
   rm -rf "$build"
   mkdir -p "$build"
   echo "$compiler: ${#library[@]} files"
@@ -17,6 +22,6 @@ for compiler in ${CC:-clang gcc}; do
     echo "$compiler ${flags[*]} ${includes[*]} -c $file -o $build/$(tr / _ <<<"$file").o"
   done | xargs -P "$(nproc)" -I {} sh -c '{}'
   # The checks are compiled as the tests of SwiftPM compile them.
-  "$compiler" -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Werror "${includes[@]}" "${checks[@]}" "$build"/*.o -o "$build/check" -lm -lpthread
+  "$compiler" "${sanitizers[@]}" -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Werror "${includes[@]}" "${checks[@]}" "$build"/*.o -o "$build/check" -lm -lpthread
   "$build/check" "$@"
 done
