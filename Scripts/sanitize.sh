@@ -12,7 +12,8 @@ export TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/Scripts/thread-sanitizer.
 # Not the tests of memory taken: these sanitizers keep what was freed, and pad or shadow what is allocated.
 memory=(--skip FileMemoryTests --skip hostileFilesTakeLittleMemory)
 # SwiftPM knows no --sanitize=undefined: clang compiles with it, and the driver that links brings the run-time library.
-undefined=(-Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=all -Xswiftc -Xclang-linker -Xswiftc -fsanitize=undefined)
+# Kernels at -O1: instrumented, they take minutes to compile otherwise.
+undefined=(-Xcc -O1 -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=all -Xswiftc -Xclang-linker -Xswiftc -fsanitize=undefined)
 case $kind in
 address) swift test --scratch-path .build-asan --sanitize=address "${memory[@]}" "$@" ;;
 undefined) swift test --scratch-path .build-ubsan "${undefined[@]}" "$@" ;;

@@ -5,6 +5,9 @@
 #include "../sparse/nm_layout.h"
 #include "gemm.h"
 
+// round.c: destinations of so many bytes are written past the caches, since an ordinary store would first read the line that it overwrites and evict
+// what the caller still needs. A smaller one may well be read back from the cache.
+enum { ck_streaming_bytes = 8 << 20 };
 enum { ck_gemm_short_inputs_avx2 = 96 };  // the most inputs of gemm_short.c; see config.c
 
 // gemm_rows.c: up to 4 rows, 8 bits up to 8.

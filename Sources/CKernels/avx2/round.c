@@ -5,13 +5,10 @@
 #include <stdbool.h>
 
 #include "dispatch.h"
+#include "kernels.h"
 #include "scalar.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX2)
-
-// A large destination is written past the caches: an ordinary store would first read the line it overwrites, and evict what
-// the caller still needs. Below this many bytes the destination may well be read back from the cache.
-static const size_t streaming_bytes = (size_t)8 << 20;
 
 static inline void put(void *destination, __m256i value, bool streaming) {
   if (streaming) {
@@ -99,7 +96,7 @@ static inline void tf32_zero_block(const float *source, float *destination, bool
 #define ROUND_KERNEL(operation, from, to, block, scalar)                                                \
   void ck_##operation##__avx2(const from *source, to *destination, size_t count) {                      \
     size_t i = 0;                                                                                       \
-    if (count >= streaming_bytes / sizeof(to) && (const void *)source != (const void *)destination) {   \
+    if (count >= ck_streaming_bytes / sizeof(to) && (const void *)source != (const void *)destination) {   \
       for (; (uintptr_t)(destination + i) % 32 != 0; i++) destination[i] = scalar(source[i]);           \
       for (; count - i >= 16; i += 16) block(source + i, destination + i, true);                        \
       _mm_sfence();                                                                                     \

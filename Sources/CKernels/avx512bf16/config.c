@@ -9,7 +9,7 @@
 
 static void pack_bf16(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
   (void)workspace;
-  ck_pack_bf16_rows(x, row_begin, row_end, to, ck_round_bf16_f32__avx2);
+  ck_pack_bf16_rows(x, row_begin, row_end, to, ck_round_bf16_f32__avx512);
 }
 static size_t no_workspace(const ck_gemm_shape *shape, size_t rows) {
   (void)shape, (void)rows;

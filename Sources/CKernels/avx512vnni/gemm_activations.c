@@ -8,8 +8,8 @@
 #include "gemm_many.h"
 
 // The one place that says with which kernels rows are quantized.
-#define QUANTIZE_ROWS ck_quantize_rows_u8_f32__avx2
-#define QUANTIZE ck_quantize_u8_f32__avx2
+#define QUANTIZE_ROWS ck_quantize_rows_u8_f32__avx512
+#define QUANTIZE ck_quantize_u8_f32__avx512
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 

@@ -87,7 +87,7 @@ CK_INLINE void pack_few_rows(int bits, const ck_gemm_source *x, const ck_gemm_co
   size_t rows = x->rows, stride = ck_few_rows_stride(rows), padded = ck_round_up(x->inputs, ck_fold), folds = padded / ck_fold;
   ck_few_rows_codes parts = ck_few_rows_parts(to->codes, rows, x->inputs);
   uint8_t *codes = stride > 1 ? workspace : bits == 1 ? parts.row : parts.codes;
-  ck_codes_of_rows(x, 0, rows, codes, padded, to, ck_quantize_rows_u8_f32__avx2, ck_quantize_u8_f32__avx2);
+  ck_codes_of_rows(x, 0, rows, codes, padded, to, ck_quantize_rows_u8_f32__avx512, ck_quantize_u8_f32__avx512);
   for (size_t r = 0; r < rows; r++) memset(codes + r * padded + x->inputs, 128, padded - x->inputs);
   if (bits == 1) order_by_bits(codes, padded * stride, stride > 1 ? codes : parts.codes);
   if (stride > 1) interleave(codes, stride, padded, parts.codes);
