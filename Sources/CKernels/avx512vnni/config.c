@@ -2,6 +2,7 @@
 #if defined(__x86_64__)
 
 #include "../gemm/activations.h"
+#include "../sparse/layout.h"
 #include "dispatch.h"
 #include "gemm_rows.h"
 #include "kernels.h"
@@ -40,5 +41,11 @@ const ck_gemm_config ck_gemm_u7_s8__avx512vnni = CODES(8);  // activations of 7 
 const ck_gemm_config ck_gemm_u8_s4__avx512vnni = CODES(4);
 const ck_gemm_config ck_gemm_u8_s2__avx512vnni = CODES(2);
 const ck_gemm_config ck_gemm_u8_s1__avx512vnni = CODES(1);
+
+// ---- Sparse: vpdpbusd adds four products exactly, so quads need no splitting.
+const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512vnni =
+    CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, ck_sparse_s8_tile__avx512vnni, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
+                        ck_sparse_s8__avx512vnni, ck_sparse_vector_s8__avx512vnni, ck_sparse_s8_workspace_bytes__avx512vnni,
+                        ck_sparse_vector_s8_workspace_bytes__avx512vnni);
 
 #endif

@@ -3,6 +3,7 @@
 #define CK_AVX512VNNI_KERNELS_H
 
 #include "gemm.h"
+#include "sparse.h"
 
 enum { ck_few_rows_avx512vnni = 8 };
 
@@ -12,5 +13,12 @@ ck_fn_gemm_workspace ck_gemm_blocks_workspace_bytes__avx512vnni;
 ck_fn_gemm_pack_activations ck_pack_many_rows_s8__avx512vnni, ck_pack_many_rows_s4__avx512vnni, ck_pack_many_rows_s2__avx512vnni,
     ck_pack_many_rows_s1__avx512vnni;
 ck_fn_gemm_activation_bytes ck_many_rows_activation_bytes_s8__avx512vnni, ck_many_rows_activation_bytes_s4__avx512vnni;  // 4 bits: and fewer
+
+// sparse_s8.c, sparse_vector_s8.c
+ck_fn_sparse_s8 ck_sparse_s8__avx512vnni;
+ck_fn_sparse_tile ck_sparse_s8_tile__avx512vnni;
+ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__avx512vnni;
+ck_fn_sparse_vector_s8 ck_sparse_vector_s8__avx512vnni;
+ck_fn_sparse_vector_workspace ck_sparse_vector_s8_workspace_bytes__avx512vnni;
 
 #endif
