@@ -1,0 +1,28 @@
+// What the AVX-VNNI kernels are and how they want their operands. 1-bit weights stay AVX2's: its tables give 128 products a shuffle, more than vpdpbusd.
+#if defined(__x86_64__)
+
+#include "../gemm/activations.h"
+#include "dispatch.h"
+#include "kernels.h"
+
+static size_t workspace_bytes(const ck_gemm_shape *shape, size_t rows) {
+  (void)shape, (void)rows;
+  return ck_gemm_codes_workspace_bytes__avxvnni();
+}
+static size_t activation_bytes(size_t rows, size_t inputs) { return rows * ck_row_stride__avxvnni(inputs); }
+static void pack_codes(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  (void)workspace;
+  size_t stride = ck_row_stride__avxvnni(x->inputs);
+  ck_codes_of_rows(x, row_begin, row_end - row_begin, to->codes + row_begin * stride, stride, to, ck_quantize_rows_u8_f32__avx2,
+                   ck_quantize_u8_f32__avx2);
+}
+
+#define CODES(bits)                                                                                                                            \
+  CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, 1, ck_fold, ck_few_rows_avxvnni, ck_row_chunk, 0, ck_gemm_codes_s##bits##__avxvnni,                  \
+                 ck_panel16_sizes_s##bits, ck_panel16_pack_s##bits, ck_panel16_unpack_s##bits, activation_bytes, pack_codes, workspace_bytes)
+const ck_gemm_config ck_gemm_u8_s8__avxvnni = CODES(8);
+const ck_gemm_config ck_gemm_u7_s8__avxvnni = CODES(8);  // activations of 7 bits are activations of 8 bits here
+const ck_gemm_config ck_gemm_u8_s4__avxvnni = CODES(4);
+const ck_gemm_config ck_gemm_u8_s2__avxvnni = CODES(2);
+
+#endif

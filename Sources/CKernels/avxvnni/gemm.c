@@ -1,0 +1,182 @@
+// Integer gemm with vpdpbusd of 256 bits: 32 exact products an instruction, sums in int32, so 8-bit weights need no list of unsafe pairs.
+// |sum| ≤ 255 · 127 · 65,536 < 2³¹; in groups the segments of gemm.h keep multiplier · sum there.
+//
+//   bytes     6 rows × 16 outputs: 12 sums, 2 registers of weights, 1 of activations. A step of 4 inputs is 12 products, 6 broadcasts and 2 loads, so the
+//             limit is the products: two a cycle where two ports have them (Alder Lake, Sapphire Rapids, Zen 5). Codes of 4 and 2 bits are decoded once
+//             for all rows, a panel of up to 1,024 inputs at a time
+//   codes     4 rows × 16 outputs, for few rows: codes of 4 bits take 1.25 operations more for 32 weights, of 2 bits 2, in registers; for one row the limit is bandwidth
+//
+// A group's sum is multiplied by vpmulld and added: for groups of 32 that is 3 operations beside 8 products (vpmulld is two on Intel).
+#if defined(__x86_64__)
+#include "../avx2/epilogue.h"
+#include "dispatch.h"
+#include "kernels.h"
+
+CK_TARGET_BEGIN(CK_TARGET_AVXVNNI)
+
+enum { block_folds = 32, unit_bytes = ck_panel * 4, fold_units = ck_fold / 4, row_chunk = ck_row_chunk, tile_rows = 6, code_tile_rows = 4 };
+
+typedef struct workspace {
+  int32_t sums[row_chunk][ck_panel];
+  float totals[row_chunk][ck_panel];
+  int8_t panel[block_folds * ck_fold * ck_panel];
+} workspace;
+
+size_t ck_gemm_codes_workspace_bytes__avxvnni(void) { return ck_round_up(sizeof(workspace), 64); }
+
+// Where weights come from: 64 bytes hold one unit of bytes, two of 4 bits, four of 2.
+CK_INLINE int units_of(int bits) { return 8 / bits; }
+
+// Half a unit i of 64 bytes of codes; as bytes it is what is there.
+CK_INLINE __m256i decoded(int bits, __m256i codes, int i) {
+  if (bits == 8) return codes;
+  const __m256i mask = _mm256_set1_epi8((char)((1 << bits) - 1)), offset = _mm256_set1_epi8((char)(1 << (bits - 1)));
+  if (i > 0) codes = _mm256_srli_epi16(codes, bits * i);
+  return _mm256_sub_epi8(_mm256_and_si256(codes, mask), offset);
+}
+
+// Multipliers of a group, packed in the order of gemm/layout.h, for outputs 0 … 7 and 8 … 15.
+CK_INLINE void load_multipliers(const int8_t *packed, __m256i m[2]) {
+  __m128i in_order = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)packed), _MM_SHUFFLE(3, 1, 2, 0));
+  m[0] = _mm256_cvtepi8_epi32(in_order);
+  m[1] = _mm256_cvtepi8_epi32(_mm_srli_si128(in_order, 8));
+}
+
+// Some folds of a panel, all within one segment.
+typedef struct stretch {
+  const uint8_t *weights;     // codes, or bytes that were decoded
+  const int8_t *multipliers;  // of the first fold's group; null without groups
+  size_t group_folds, fold_in_group, folds;
+  size_t x_stride;
+} stretch;
+
+// Chains of sums, so that 8 are under way where one or two rows have fewer outputs: each product waits 5 cycles for the one before.
+CK_INLINE int chains_of(int R) { return R == 1 ? 4 : R == 2 ? 2 : 1; }
+
+// The sum of all chains; they begin anew.
+CK_INLINE __m256i joined(int chains, int r, int half, __m256i c[4][tile_rows][2]) {
+  __m256i sum = c[0][r][half];
+  CK_UNROLL for (int i = 0; i < chains; i++) {
+    if (i > 0) sum = _mm256_add_epi32(sum, c[i][r][half]);
+    c[i][r][half] = _mm256_setzero_si256();
+  }
+  return sum;
+}
+
+// Adds the products of R rows to their sums.
+CK_INLINE void tile(int bits, int R, int is_grouped, const stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]) {
+  const uint8_t *w = p->weights, *second = x + 3 * p->x_stride;  // two pointers for six rows
+  const int8_t *multipliers = p->multipliers;
+  size_t left = p->group_folds - p->fold_in_group;
+  const int chains = chains_of(R);
+  __m256i c[4][tile_rows][2];
+  CK_UNROLL for (int i = 0; i < chains; i++) CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++)
+    c[i][r][half] = is_grouped || i > 0 ? _mm256_setzero_si256() : ck_load(sums[r] + 8 * half);
+  for (size_t fold = 0; fold < p->folds; fold++) {
+    CK_UNROLL for (int t = 0; t < fold_units; t += units_of(bits), w += unit_bytes) {
+      __m256i codes[2] = {ck_load(w), ck_load(w + 32)};
+      CK_UNROLL for (int i = 0; i < units_of(bits); i++) {
+        __m256i weights[2] = {decoded(bits, codes[0], i), decoded(bits, codes[1], i)};
+        CK_UNROLL for (int r = 0; r < R; r++) {
+          __m256i a = ck_broadcast4((r < 3 ? x : second) + (size_t)(r % 3) * p->x_stride + 4 * (t + i));
+          CK_UNROLL for (int half = 0; half < 2; half++) {
+            __m256i *sum = &c[(t + i) % chains][r][half];
+            *sum = _mm256_dpbusd_avx_epi32(*sum, a, weights[half]);
+            CK_KEEP(*sum);
+          }
+        }
+      }
+    }
+    x += ck_fold;
+    second += ck_fold;
+    if (!is_grouped || (--left > 0 && fold + 1 < p->folds)) continue;
+    __m256i m[2];
+    load_multipliers(multipliers, m);
+    multipliers += ck_panel;
+    left = p->group_folds;
+    CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++) {
+      __m256i product = _mm256_mullo_epi32(joined(chains, r, half, c), m[half]);
+      ck_store(sums[r] + 8 * half, _mm256_add_epi32(ck_load(sums[r] + 8 * half), product));
+    }
+  }
+  if (is_grouped) return;
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++) ck_store(sums[r] + 8 * half, joined(chains, r, half, c));
+}
+
+typedef void tile_function(const stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]);
+#define TILE(bits, R)                                                                                                                        \
+  static void tile_##bits##_##R(const stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]) { tile(bits, R, 0, p, x, sums); }              \
+  static void grouped_tile_##bits##_##R(const stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]) { tile(bits, R, 1, p, x, sums); }
+#define TILES_OF_CODES(bits) TILE(bits, 1) TILE(bits, 2) TILE(bits, 3) TILE(bits, 4)
+TILES_OF_CODES(8) TILE(8, 5) TILE(8, 6)
+TILES_OF_CODES(4)
+TILES_OF_CODES(2)
+#define NAMES_OF_CODES(name, bits) NULL, name##bits##_1, name##bits##_2, name##bits##_3, name##bits##_4
+static tile_function *const tiles[2][3][tile_rows + 1] = {
+    {{NAMES_OF_CODES(tile_, 8), tile_8_5, tile_8_6}, {NAMES_OF_CODES(tile_, 4)}, {NAMES_OF_CODES(tile_, 2)}},
+    {{NAMES_OF_CODES(grouped_tile_, 8), grouped_tile_8_5, grouped_tile_8_6}, {NAMES_OF_CODES(grouped_tile_, 4)}, {NAMES_OF_CODES(grouped_tile_, 2)}}};
+static tile_function *tile_of(int bits, int is_grouped, size_t rows) { return tiles[is_grouped][bits == 8 ? 0 : bits == 4 ? 1 : 2][rows]; }
+
+CK_INLINE void decode(int bits, const uint8_t *codes, size_t folds, int8_t *panel) {
+  for (size_t i = 0; i < folds * fold_units / (size_t)units_of(bits); i++, codes += unit_bytes)
+    CK_UNROLL for (int half = 0; half < 2; half++) {
+      __m256i v = ck_load(codes + 32 * half);
+      CK_UNROLL for (int u = 0; u < units_of(bits); u++, panel += unit_bytes) ck_store(panel + 32 * half, decoded(bits, v, u));
+      panel -= half == 0 ? units_of(bits) * unit_bytes : 0;
+    }
+}
+
+// Folds begin ..< end of a panel for rows first ..< last, at most row_chunk.
+CK_INLINE void add_block(int bits, const ck_gemm_weights *w, const ck_gemm_activations *x, size_t panel, size_t begin, size_t end, size_t first,
+                         size_t last, workspace *s) {
+  size_t all = ck_round_up(w->inputs, ck_fold) / ck_fold, stride = ck_row_stride__avxvnni(w->inputs), most = tile_rows;
+  stretch p = {w->codes + (panel * all + begin) * (size_t)(ck_fold * ck_panel / 8 * bits), NULL, 1, 0, end - begin, stride};
+  if (w->group != 0) {
+    p.group_folds = w->group / ck_fold;
+    p.fold_in_group = begin % p.group_folds;
+    p.multipliers = w->multipliers + (panel * ck_gemm_groups(w->inputs, w->group) + begin / p.group_folds) * ck_panel;
+  }
+  if (bits < 8 && x->rows > ck_few_rows_avxvnni) {
+    decode(bits, p.weights, p.folds, s->panel);
+    p.weights = (const uint8_t *)s->panel;
+    bits = 8;
+  }
+  if (bits < 8) most = code_tile_rows;
+  size_t count = (last - first + most - 1) / most;  // tiles of about the same number of rows
+  for (size_t i = 0; i < count; i++) {
+    size_t row = (last - first) * i / count, rows = (last - first) * (i + 1) / count - row;
+    tile_of(bits, w->group != 0, rows)(&p, x->codes + (first + row) * stride + begin * ck_fold, s->sums + row);
+  }
+}
+
+CK_INLINE void gemm(int bits, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,
+                    size_t panel_begin, size_t panel_end, workspace *s) {
+  size_t folds = ck_round_up(w->inputs, ck_fold) / ck_fold, segments = ck_gemm_segments(w->inputs, w->group, bits);
+  size_t segment_folds = segments == 1 ? folds : ck_gemm_segment(w->inputs, w->group, bits) / ck_fold, last;
+  for (size_t first = row_begin; first < row_end; first = last) {
+    last = row_end - first < row_chunk ? row_end : first + row_chunk;
+    for (size_t panel = panel_begin; panel < panel_end; panel++)
+      for (size_t segment = 0; segment < segments; segment++) {
+        size_t begin = segment * segment_folds, end = segment + 1 == segments ? folds : begin + segment_folds;
+        memset(s->sums, 0, (last - first) * sizeof s->sums[0]);
+        for (size_t fold = begin; fold < end; fold += block_folds)
+          add_block(bits, w, x, panel, fold, end - fold < block_folds ? end : fold + block_folds, first, last, s);
+        if (segments == 1 && ck_end_only_segment(w, x, y, first, last, panel, s->sums)) continue;
+        for (size_t m = first; m < last; m++)
+          ck_end_segment(w, x, y, m, panel, segment, segment + 1 == segments, ck_load(s->sums[m - first]), ck_load(s->sums[m - first] + 8),
+                         s->totals[m - first]);
+      }
+  }
+}
+
+#define GEMM(bits)                                                                                                                        \
+  void ck_gemm_codes_s##bits##__avxvnni(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin,   \
+                                     size_t row_end, size_t panel_begin, size_t panel_end, void *space) {                                 \
+    gemm(bits, w, x, y, row_begin, row_end, panel_begin, panel_end, space);                                                               \
+  }
+GEMM(8)
+GEMM(4)
+GEMM(2)
+
+CK_TARGET_END
+#endif
