@@ -3,7 +3,7 @@ import CompactNumerics
 extension WeightFormat {
     /// What `gemm` measures unless told otherwise.
     static let denseDefaults = [
-        "f16", "bf16", "w8a8", "w8a7", "w4a8-g32", "w4a8-g128", "w4a8-channel", "w2a8-g128", "w2a8-channel",
+        "f16", "bf16", "bf16a16", "w8a8", "w8a7", "w4a8-g32", "w4a8-g128", "w4a8-channel", "w2a8-g128", "w2a8-channel",
         "ternary-channel", "w1a8-channel", "w1a1-channel",
     ]
 

@@ -53,6 +53,22 @@ import Testing
         }
     }
 
+    /// A file names the layout of its weights; without a name it is the one that there was before.
+    @Test(arguments: [nil, "row-major", "panel16x4", ""]) func otherLayoutsAreRefused(layout: String?) throws {
+        try withTemporaryFolder { folder in
+            let path = "\(folder)/network.safetensors"
+            var metadata = ["kind": DeployedModel.kind, "schema": "2", "layers": "[]", "deflated": "{}"]
+            metadata["layout"] = layout
+            try SafetensorsFile.write([], metadata: metadata, to: path)
+            if layout == nil || layout == "row-major" {
+                #expect(try DeployedModel.read(from: path).layers.isEmpty)
+                return
+            }
+            let error = #expect(throws: ModelFileError.self) { try DeployedModel.read(from: path) }
+            #expect(error?.kind == .unsupported && error?.what == "layout of weights" && error?.expected == "\"row-major\"")
+        }
+    }
+
     @Test(.enabled(if: ProcessInfo.processInfo.environment["GOLDEN_FOLDER"] != nil))
     func filesAreWritten() throws {
         try GoldenNetwork.write(schema: 2, to: #require(ProcessInfo.processInfo.environment["GOLDEN_FOLDER"]))

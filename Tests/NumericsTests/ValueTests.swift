@@ -6,6 +6,7 @@ import Testing
     private static let limits: [(HalfMatrix.Format, largest: Float, least: Float)] = [
         // The first numbers that round to infinity lie half a unit above the largest.
         (.fp16, 65504, 65520), (.bf16, Float(bitPattern: 0x7F7F_0000), Float(bitPattern: 0x7F7F_8000)),
+        (.bf16a16, Float(bitPattern: 0x7F7F_0000), Float(bitPattern: 0x7F7F_8000)),
     ]
 
     @Test(arguments: limits) func overflowIsRefusedOrClamped(format: HalfMatrix.Format, largest: Float, least: Float) throws {

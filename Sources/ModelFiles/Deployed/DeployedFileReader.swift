@@ -13,6 +13,7 @@ internal struct DeployedFileReader {
     init(path: String, kinds: [any CodableLayer.Type]) throws(ModelFileError) {
         let file = try SafetensorsFile(path: path)
         schema = try Self.schema(of: file)
+        try Self.checkLayout(of: file)
         let layers = Data((file.metadata["layers"] ?? "").utf8), deflated = Data((file.metadata["deflated"] ?? "").utf8)
         let described = layers.count + deflated.count, stored = file.tensors.reduce(described) { $0 + $1.byteCount }
         budget = ReadingBudget(limit: ReadingBudget.limit(storedBytes: stored))
@@ -41,6 +42,13 @@ internal struct DeployedFileReader {
                 expected: "\(schemas.lowerBound) to \(schemas.upperBound), which this version reads", found: text?.quoted ?? "none")
         }
         return schema
+    }
+
+    /// Files of before layouts had names hold the one that there was.
+    private static func checkLayout(of file: SafetensorsFile) throws(ModelFileError) {
+        guard let layout = file.metadata["layout"], !file.metadata.holds(DeployedModel.layout, named: "layout") else { return }
+        throw ModelFileError(
+            .unsupported, path: file.path, what: "layout of weights", expected: DeployedModel.layout.quoted, found: layout.quoted)
     }
 
     /// The layers with their names.

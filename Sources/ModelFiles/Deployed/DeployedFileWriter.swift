@@ -34,7 +34,7 @@ internal struct DeployedFileWriter {
         let description = try json(nodes)
         try makeReadable(&tensors, nodes, layers.map(\.layer), described: description.utf8.count + json(sizes(tensors)).utf8.count)
         let metadata = [
-            "kind": DeployedModel.kind, "schema": "\(DeployedModel.schemas.upperBound)", "layers": description,
+            "kind": DeployedModel.kind, "schema": "\(DeployedModel.schemas.upperBound)", "layout": DeployedModel.layout, "layers": description,
             "deflated": try json(sizes(tensors)),
         ]
         let contents = tensors.map { TensorContent(name: $0.name, type: .u8, shape: [$0.stored.count], bytes: $0.stored) }

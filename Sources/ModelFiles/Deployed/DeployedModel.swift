@@ -6,11 +6,14 @@ internal import Foundation
 ///
 /// Reading takes at most 16 times the bytes of the file + 64 MB, the layers included; what would take more is refused. Whatever is written can be read.
 ///
-/// Metadata: `kind`, `schema` (2), `layers` (a list of objects: the layer's kind, its fields, the layers that it is made of), `deflated` (the sizes of
-/// tensors before they were deflated). Tensors are called layer.name, "3.codes". Files of schema 1 are read as well.
+/// Metadata: `kind`, `schema` (2), `layout` (how tensors hold weights: `row-major`, also where it is missing), `layers` (a list of objects: the layer's
+/// kind, its fields, the layers that it is made of), `deflated` (the sizes of tensors before they were deflated). Tensors are called layer.name,
+/// "3.codes". Files of schema 1 are read as well.
 public enum DeployedModel {
     internal static let kind = "swift-model-compression deployed network"
     internal static let schemas = 1...2
+    /// How tensors hold weights: codes and numbers of an output side by side, as the layers' codings say; no kernel's layout. Another name is refused.
+    internal static let layout = "row-major"
 
     /// Writes `network` to `path`; it appears complete or not at all.
     ///

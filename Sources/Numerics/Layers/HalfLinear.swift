@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// A linear layer with FP16 or BF16 weights and float32 activations and sums, Y = X · Wᵀ + b.
+/// A linear layer with FP16 or BF16 weights and float32 sums, Y = X · Wᵀ + b. Activations are float32, or rounded to BF16 (`bf16a16`).
 public struct HalfLinear: LinearLayer {
     /// W [outputs, inputs], packed.
     public let weight: HalfMatrix

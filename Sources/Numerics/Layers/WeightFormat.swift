@@ -3,7 +3,7 @@
 /// What a format is called, how its name is read and how a layer gets it stands in one row of `WeightFormat.families`.
 public enum WeightFormat: Sendable, Hashable {
     case float32
-    /// FP16 or BF16 weights, float32 activations and sums.
+    /// FP16 or BF16 weights, float32 sums; activations float32 or, in `bf16a16`, BF16.
     case half(HalfMatrix.Format)
     /// Integers of 8, 4, 2 or 1 bits, multiplied as such.
     case integer(QuantizationScheme)
@@ -52,7 +52,7 @@ public enum WeightFormat: Sendable, Hashable {
 }
 
 extension WeightFormat: CustomStringConvertible {
-    /// The name: float32, f16, bf16, w8a8, w4a8-g32, w3a8-channel, csr, 4x1, csr-w8a8, 2:4, 2:4-w8a8, …
+    /// The name: float32, f16, bf16, bf16a16, w8a8, w4a8-g32, w3a8-channel, csr, 4x1, csr-w8a8, 2:4, 2:4-w8a8, …
     public var description: String {
         switch self {
         case .float32: "float32"

@@ -1,11 +1,17 @@
 internal import CKernels
 
-/// Weights W[N, K] of 16-bit floats, FP16 or BF16, packed once into the layout that the kernels read: half of float32's bytes. All are finite.
+/// Weights W[N, K] of 16-bit floats, FP16 or BF16, packed once into the layout that the kernels read: half of float32's bytes. All are finite. The format
+/// also says whether activations stay float32.
 public struct HalfMatrix: Sendable {
-    /// The number format of the weights.
+    /// The number format of the weights, and of the activations that they are multiplied by.
     public enum Format: String, Sendable, Hashable, CaseIterable {
         case fp16 = "f16"
         case bf16 = "bf16"
+        /// BF16 weights times activations that are rounded to BF16 as well, sums in float32: what `vdpbf16ps` computes. Activations go to nearest, ties to
+        /// even; a sum takes the odd of two inputs first, then the even one, each product and sum rounded once, and subnormal factors and sums count as 0. Portable
+        /// and every x86-64 instruction set give the same bits. With the weights and activations as rounded, an output is within
+        /// (K + 2) · 2⁻²³ · Σ |x · w| of the exact sum, and an absolute term for what was flushed (gemm.h derives both).
+        case bf16a16 = "bf16a16"
 
         /// Bits of the largest finite number: 65,504 and about 3.39e38.
         fileprivate var largest: UInt16 { self == .fp16 ? 0x7BFF : 0x7F7F }
@@ -73,7 +79,11 @@ public struct HalfMatrix: Sendable {
     /// The kernel in use for a format, and how it wants its weights.
     internal static func config(_ format: Format) -> UnsafePointer<ck_gemm_config> {
         let kernels = ck_active_kernels().pointee
-        return format == .fp16 ? kernels.gemm_f32_f16 : kernels.gemm_f32_bf16
+        return switch format {
+        case .fp16: kernels.gemm_f32_f16
+        case .bf16: kernels.gemm_f32_bf16
+        case .bf16a16: kernels.gemm_bf16_bf16
+        }
     }
 
     /// The first pattern of an infinity or a NaN.
