@@ -1,5 +1,6 @@
 // Integer gemm for more than a few rows, by AVX2 and by AVX512 without VNNI: a panel of 16 outputs × up to 1,024 inputs is decoded once into L1 and
-// used for all rows, in tiles. The file that includes this brings the tiles, of up to `tile_rows` rows, an enum that it defines before: 4 in AVX2, 8 in AVX512.
+// used for all rows, in tiles. The file that includes this brings the tiles, of up to `tile_rows` rows (4 in AVX2, 8 in AVX512), an enum that it
+// defines before.
 //
 // Products are _mm256_maddubs_epi16, which adds pairs in int16 and saturates. Why nothing saturates here:
 //   4 bits  a pair is at most 255 · 8 · 2 = 4,080; 8 of them, one fold of 32 inputs, at most 32,640 < 32,767

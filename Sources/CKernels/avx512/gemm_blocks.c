@@ -2,7 +2,9 @@
 // pairs, proof of exactness: AVX2's, in that header.
 //
 // Limit: 64 products take vpmaddubsw, vpmaddwd and vpaddd, with 4 and 2 bits vpmaddubsw and vpaddw, at two operations of 512 bits a cycle: 1.5 cycles
-// and 1. AVX2 takes six and four operations, of which four and two are multiplications with two ports, at three a cycle: 2 and 1.33. So 1.33 × at most.
+// and 1. AVX2 takes six and four operations, of which four and two are multiplications with two ports, at three a cycle: 2 and 1.33. So 1.33 ×.
+// Measured on a Sapphire Rapids, 256×1024×1024 with quantizing, GOP/s, AVX2 and this: 8 bits 158, 215; 7 × 8 167, 234; 4 bits 235, 324 (groups of 32
+// 235, 322); 2 bits 244, 333. 16×4096×4096: 120, 156; 166, 241; 213, 282 (206, 272); 231, 304.
 #if defined(__x86_64__)
 #include "kernels.h"
 #include "simd.h"
