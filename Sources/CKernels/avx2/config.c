@@ -29,7 +29,7 @@ FEW_OR_MANY(gemm_u8_s2, ck_gemm_rows_u8_s2__avx2, ck_gemm_blocks_u8_s2__avx2)
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-static size_t codes_workspace(const ck_gemm_shape *shape, size_t rows) {
+size_t ck_gemm_codes_workspace__avx2(const ck_gemm_shape *shape, size_t rows) {
   size_t few = larger(ck_panel16_pack_workspace(shape->inputs), ck_gemm_rows_workspace_bytes__avx2(shape->inputs));
   if (rows <= few_rows) return few;  // in between, formats differ
   size_t many = larger(ck_gemm_blocks_workspace_bytes__avx2(), ck_gemm_short_workspace_bytes__avx2());
@@ -61,10 +61,10 @@ static void pack_signs(const ck_gemm_source *x, size_t row_begin, size_t row_end
   CK_GEMM_CONFIG(CK_PANEL16_HALF, 16, ck_panel, 1, 1, few_rows, ck_row_chunk, ck_gemm_reads_floats, kernel, ck_panel16_sizes_half,                \
                  ck_panel16_pack_half, ck_panel16_unpack_half, ck_no_activation_bytes, ck_pack_nothing, half_workspace)
 
-const ck_gemm_config ck_gemm_u8_s8__avx2 = CODES(8, ck_gemm_needs_unsafe_pairs, gemm_u8_s8, codes_workspace);
-const ck_gemm_config ck_gemm_u7_s8__avx2 = CODES(8, 0, gemm_u7_s8, codes_workspace);
-const ck_gemm_config ck_gemm_u8_s4__avx2 = CODES(4, 0, gemm_u8_s4, codes_workspace);
-const ck_gemm_config ck_gemm_u8_s2__avx2 = CODES(2, 0, gemm_u8_s2, codes_workspace);
+const ck_gemm_config ck_gemm_u8_s8__avx2 = CODES(8, ck_gemm_needs_unsafe_pairs, gemm_u8_s8, ck_gemm_codes_workspace__avx2);
+const ck_gemm_config ck_gemm_u7_s8__avx2 = CODES(8, 0, gemm_u7_s8, ck_gemm_codes_workspace__avx2);
+const ck_gemm_config ck_gemm_u8_s4__avx2 = CODES(4, 0, gemm_u8_s4, ck_gemm_codes_workspace__avx2);
+const ck_gemm_config ck_gemm_u8_s2__avx2 = CODES(2, 0, gemm_u8_s2, ck_gemm_codes_workspace__avx2);
 // Tables of the rows are made anew for each range of panels.
 const ck_gemm_config ck_gemm_u8_s1__avx2 = CODES(1, ck_gemm_prefers_rows, ck_gemm_binary__avx2, binary_workspace);
 const ck_gemm_config ck_gemm_u1_s1__avx2 =

@@ -16,6 +16,7 @@ size_t ck_gemm_rows_workspace_bytes__avx2(size_t inputs);
 // gemm_blocks.c: more rows.
 ck_fn_gemm ck_gemm_blocks_u8_s8__avx2, ck_gemm_blocks_u7_s8__avx2, ck_gemm_blocks_u8_s4__avx2, ck_gemm_blocks_u8_s2__avx2;
 size_t ck_gemm_blocks_workspace_bytes__avx2(void);
+size_t ck_gemm_codes_workspace__avx2(const ck_gemm_shape *shape, size_t rows);  // of all kernels of codes, also with AVX512's tiles: config.c
 // gemm_short.c: 8 bits, up to ck_gemm_short_inputs_avx2 inputs, more than 4 rows.
 ck_fn_gemm ck_gemm_short_u8_s8__avx2;
 size_t ck_gemm_short_workspace_bytes__avx2(void);

@@ -12,6 +12,8 @@ ck_fn_gemm ck_gemm_half_f16__avx512, ck_gemm_half_bf16__avx512;
 ck_fn_gemm ck_gemm_bf16_bf16_fma__avx512;
 size_t ck_gemm_float_workspace_bytes__avx512(void);
 
+// gemm_blocks.c: 8, 4 and 2 bits, more than a few rows; its workspace is AVX2's.
+ck_fn_gemm ck_gemm_blocks_u8_s8__avx512, ck_gemm_blocks_u7_s8__avx512, ck_gemm_blocks_u8_s4__avx512, ck_gemm_blocks_u8_s2__avx512;
 ck_fn_gemm ck_gemm_signs__avx512;  // gemm_signs.c
 
 // sparse_f32.c, sparse_vector.c. From so many inputs on blocks of several rows take half a tile at a time, so that its panel fits in L2: config.c.
