@@ -12,40 +12,48 @@ CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
 typedef struct range256 {
   __m256 greatest, least;  // `least` with the other sign
+  __m256 zero;             // Σ x · 0: a NaN where an x is not finite
 } range256;
 
-CK_INLINE range256 extended(range256 r, __m256 v) {
-  return (range256){_mm256_max_ps(v, r.greatest), _mm256_max_ps(_mm256_xor_ps(v, _mm256_set1_ps(-0.0f)), r.least)};
+CK_INLINE range256 no_range(void) { return (range256){_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()}; }
+
+CK_INLINE void extend(range256 *r, __m256 v) {
+  r->greatest = _mm256_max_ps(v, r->greatest);
+  r->least = _mm256_max_ps(_mm256_xor_ps(v, _mm256_set1_ps(-0.0f)), r->least);
+  r->zero = _mm256_fmadd_ps(v, _mm256_setzero_ps(), r->zero);
 }
 
 // Both at once: the greatest in the lower half, the least in the upper.
-CK_INLINE float extreme_of(range256 r, const float *x, size_t count) {
-  __m256 four = _mm256_max_ps(_mm256_permute2f128_ps(r.greatest, r.least, 0x20), _mm256_permute2f128_ps(r.greatest, r.least, 0x31));
+CK_INLINE float extreme_of(__m256 greatest, __m256 least, const float *x, size_t count) {
+  __m256 four = _mm256_max_ps(_mm256_permute2f128_ps(greatest, least, 0x20), _mm256_permute2f128_ps(greatest, least, 0x31));
   __m256 two = _mm256_max_ps(four, _mm256_permute_ps(four, 0x4E));
   __m256 one = _mm256_max_ps(two, _mm256_permute_ps(two, 0xB1));
   return ck_extreme_of_range(x, count, -_mm_cvtss_f32(_mm256_extractf128_ps(one, 1)), _mm256_cvtss_f32(one));
 }
 
-CK_INLINE float extreme(const float *x, size_t count) {
-  range256 r[2] = {{_mm256_setzero_ps(), _mm256_setzero_ps()}, {_mm256_setzero_ps(), _mm256_setzero_ps()}};
+CK_INLINE float extreme(const float *x, size_t count, __m256 *zero) {
+  range256 a = no_range(), b = no_range();
   size_t i = 0;
   for (; i + 16 <= count; i += 16) {
-    r[0] = extended(r[0], _mm256_loadu_ps(x + i));
-    r[1] = extended(r[1], _mm256_loadu_ps(x + i + 8));
+    extend(&a, _mm256_loadu_ps(x + i));
+    extend(&b, _mm256_loadu_ps(x + i + 8));
   }
   for (; i < count; i += 8) {
     int left = count - i < 8 ? (int)(count - i) : 8;
     __m256i lanes = _mm256_cmpgt_epi32(_mm256_set1_epi32(left), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    r[0] = extended(r[0], _mm256_maskload_ps(x + i, lanes));
+    extend(&a, _mm256_maskload_ps(x + i, lanes));
   }
-  return extreme_of((range256){_mm256_max_ps(r[0].greatest, r[1].greatest), _mm256_max_ps(r[0].least, r[1].least)}, x, count);
+  *zero = _mm256_add_ps(*zero, _mm256_add_ps(a.zero, b.zero));
+  return extreme_of(_mm256_max_ps(a.greatest, b.greatest), _mm256_max_ps(a.least, b.least), x, count);
 }
 
-static void extremes(const float *x, size_t count, size_t group, float *extremes) {
+static int extremes(const float *x, size_t count, size_t group, float *extremes) {
+  __m256 zero = _mm256_setzero_ps();
   if (group == 32) {
-    for (; count >= 32; count -= 32, x += 32) *extremes++ = extreme(x, 32);
+    for (; count >= 32; count -= 32, x += 32) *extremes++ = extreme(x, 32, &zero);
   }
-  for (size_t first = 0; first < count; first += group) *extremes++ = extreme(x + first, count - first < group ? count - first : group);
+  for (size_t first = 0; first < count; first += group) *extremes++ = extreme(x + first, count - first < group ? count - first : group, &zero);
+  return _mm256_movemask_ps(_mm256_cmp_ps(zero, zero, _CMP_UNORD_Q)) == 0;
 }
 
 static void add_two_bit_gains(const float *x, size_t count, float factor, const float *scales, float (*sums)[ck_gain_lanes]) {
@@ -70,19 +78,20 @@ static void add_two_bit_gains(const float *x, size_t count, float factor, const 
 CK_APART void find_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
   ck_find_multipliers(groups, group_scales, scale, multipliers);
 }
-CK_APART void find_codes(int bits, size_t inputs, size_t group, const float *x, float scale, const int8_t *multipliers, int8_t *codes) {
-  ck_find_codes(bits, inputs, group, x, scale, multipliers, codes);
+CK_APART void find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, float scale, const int8_t *multipliers, int8_t *codes) {
+  ck_find_codes(bits, inputs, group, x, ahead, scale, multipliers, codes);
 }
 static const ck_weight_steps steps = {extremes, add_two_bit_gains, find_multipliers, find_codes};
 
-CK_APART void quantize(const ck_float_weights *w, size_t outputs, int8_t *codes, int8_t *multipliers, float *scales, void *workspace) {
-  ck_quantize_outputs(w, outputs, codes, multipliers, scales, workspace, &steps);
+CK_APART int quantize(const ck_float_weights *w, size_t outputs, int8_t *codes, int8_t *multipliers, float *scales, void *workspace) {
+  return ck_quantize_outputs(w, outputs, codes, multipliers, scales, workspace, &steps);
 }
 
-void ck_quantize_weights_s8_f32__avx2(const ck_float_weights *w, size_t outputs, int8_t *codes, int8_t *multipliers, float *scales, void *workspace) {
+int ck_quantize_weights_s8_f32__avx2(const ck_float_weights *w, size_t outputs, int8_t *codes, int8_t *multipliers, float *scales, void *workspace) {
   uint64_t control = ck_begin_default_floats();
-  quantize(w, outputs, codes, multipliers, scales, workspace);
+  int are_finite = quantize(w, outputs, codes, multipliers, scales, workspace);
   ck_end_default_floats(control);
+  return are_finite;
 }
 
 CK_TARGET_END

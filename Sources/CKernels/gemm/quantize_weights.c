@@ -4,17 +4,21 @@
 CK_APART void find_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
   ck_find_multipliers(groups, group_scales, scale, multipliers);
 }
-CK_APART void find_codes(int bits, size_t inputs, size_t group, const float *x, float scale, const int8_t *multipliers, int8_t *codes) {
-  ck_find_codes(bits, inputs, group, x, scale, multipliers, codes);
+CK_APART void find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, float scale, const int8_t *multipliers, int8_t *codes) {
+  ck_find_codes(bits, inputs, group, x, ahead, scale, multipliers, codes);
 }
 static const ck_weight_steps steps = {ck_weight_extremes, ck_add_two_bit_gains, find_multipliers, find_codes};
 
 CK_APART float channel_scale(int bits, size_t count, const float *weights, uint32_t *scratch) {
-  return ck_channel_scale(bits, count, weights, scratch, &steps);
+  float scale = 1;
+  ck_channel_scale(bits, count, weights, &scale, scratch, &steps);
+  return scale;
 }
 
 CK_APART float group_scale(int bits, size_t inputs, size_t group, const float *weights, float *group_scales, uint32_t *scratch) {
-  return ck_group_scale(bits, inputs, group, weights, group_scales, scratch, &steps);
+  float scale = 1;
+  ck_group_scale(bits, inputs, group, weights, &scale, group_scales, scratch, &steps);
+  return scale;
 }
 
 // ---- The same in the default floating-point environment
@@ -41,6 +45,6 @@ void ck_gemm_multipliers(size_t groups, const float *group_scales, float scale, 
 
 void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *weights, float scale, const int8_t *multipliers, int8_t *codes) {
   uint64_t control = ck_begin_default_floats();
-  find_codes(bits, inputs, group, weights, scale, multipliers, codes);
+  find_codes(bits, inputs, group, weights, 0, scale, multipliers, codes);
   ck_end_default_floats(control);
 }

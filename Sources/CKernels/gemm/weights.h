@@ -9,18 +9,20 @@
 #include <string.h>
 
 #include "../float_environment.h"
+#include "elementwise.h"
 #include "gemm.h"
 #include "scalar.h"
 
 CK_NO_CONTRACTION
 
 // The numbers of largest magnitude of each `group` of x[0..<count] (the last may have fewer), with their signs; of two of one magnitude the first; 0
-// where all are 0. All are finite.
-typedef void ck_fn_weight_extremes(const float *x, size_t count, size_t group, float *extremes);
+// where all are 0. Returns whether all of x are finite; if not, the extremes mean nothing.
+typedef int ck_fn_weight_extremes(const float *x, size_t count, size_t group, float *extremes);
 // Adds what 2-bit codes gain at four scales, as ck_two_bit_gains says, in 16 lanes each: `count` is a multiple of 16.
 enum { ck_gains_at_once = 4, ck_gain_lanes = 16 };
 typedef void ck_fn_two_bit_gains(const float *x, size_t count, float factor, const float *scales, float (*sums)[ck_gain_lanes]);
-typedef void ck_fn_find_codes(int bits, size_t inputs, size_t group, const float *x, float scale, const int8_t *multipliers, int8_t *codes);
+typedef void ck_fn_find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, float scale, const int8_t *multipliers,
+                              int8_t *codes);
 typedef void ck_fn_find_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers);
 typedef struct ck_weight_steps {
   ck_fn_weight_extremes *extremes;
@@ -43,8 +45,11 @@ static inline ck_code_range ck_code_range_of(int bits) {
 
 // Of the least and the greatest number of x, both counted as 0 where they have the other sign. Only where both have one magnitude, the first is looked for.
 static inline float ck_extreme_of_range(const float *x, size_t count, float least, float greatest) {
-  if (greatest > -least) return greatest;
-  if (greatest < -least) return least;
+  if (greatest != -least) {
+    // Without a branch, which would be guessed wrong for every second group: the bits of either, by a mask.
+    uint32_t mask = (uint32_t)0 - (uint32_t)(greatest > -least), bits = (ck_bits_of_f32(greatest) & mask) | (ck_bits_of_f32(least) & ~mask);
+    return ck_f32_of_bits(bits);
+  }
   for (size_t i = 0; i < count && greatest > 0; i++)
     if (fabsf(x[i]) == greatest) return x[i];
   return 0;
@@ -193,43 +198,43 @@ CK_INLINE float ck_two_bit_scale(const float *x, size_t count, float largest, ck
   return scales[best];
 }
 
-// The scale of a group from its extreme, 0 for a group of zeros. With 4 bits the largest magnitude is mapped to the lowest code, −8, whatever its sign:
-// the scale may be negative. With 2 bits clipping the extremes pays.
-CK_INLINE float ck_scale_of_extreme(const float *x, size_t count, int bits, float extreme, const ck_weight_steps *steps) {
-  ck_code_range range = ck_code_range_of(bits);
-  if (bits == 8) return fabsf(extreme) / range.highest;
-  return bits > 2 || extreme == 0 ? extreme / range.lowest : ck_two_bit_scale(x, count, fabsf(extreme), steps->two_bit_gains);
-}
-
-// The wanted scales of groups; `group` = `count` for one.
-CK_INLINE void ck_scales_of_groups(int bits, size_t count, size_t group, const float *x, float *scales, uint32_t *scratch,
-                                   const ck_weight_steps *steps) {
+// The wanted scales of groups, 0 for a group of zeros; `group` = `count` for one. With 4 bits the largest magnitude is mapped to the lowest code, −8,
+// whatever its sign: the scale may be negative. With 2 bits clipping the extremes pays. Returns whether all weights are finite.
+CK_INLINE int ck_scales_of_groups(int bits, size_t count, size_t group, const float *x, float *scales, uint32_t *scratch, const ck_weight_steps *steps) {
   size_t groups = ck_gemm_groups(count, group);
-  if (bits != 1 && bits != ck_ternary) steps->extremes(x, count, group, scales);
-  for (size_t g = 0; g < groups; g++) {
-    const float *first = x + g * group;
-    size_t left = count - g * group, length = left < group ? left : group;
-    scales[g] = bits == 1            ? ck_mean_magnitude(first, length)
-                : bits == ck_ternary ? ck_ternary_scale(first, length, scratch)
-                                     : ck_scale_of_extreme(first, length, bits, scales[g], steps);
+  if (bits == 1 || bits == ck_ternary) {
+    if (ck_first_not_finite_f32(x, count) < count) return 0;
+    for (size_t g = 0, first = 0; g < groups; g++, first += group) {
+      size_t length = count - first < group ? count - first : group;
+      scales[g] = bits == 1 ? ck_mean_magnitude(x + first, length) : ck_ternary_scale(x + first, length, scratch);
+    }
+    return 1;
   }
+  if (!steps->extremes(x, count, group, scales)) return 0;
+  ck_code_range range = ck_code_range_of(bits);
+  for (size_t g = 0; g < groups && bits == 8; g++) scales[g] = fabsf(scales[g]) / range.highest;
+  for (size_t g = 0; g < groups && bits == 4; g++) scales[g] = scales[g] / range.lowest;
+  for (size_t g = 0, first = 0; g < groups && bits == 2; g++, first += group)
+    if (scales[g] != 0) scales[g] = ck_two_bit_scale(x + first, count - first < group ? count - first : group, fabsf(scales[g]), steps->two_bit_gains);
+  return 1;
 }
 
 // What stands for weights of zero: any scale would do, but codes of 1 bit are never 0.
 static inline float ck_scale_of_output(float scale, int bits) { return scale == 0 ? bits == 1 ? 0.0f : 1.0f : ck_usable_scale(scale); }
 
-CK_INLINE float ck_channel_scale(int bits, size_t count, const float *x, uint32_t *scratch, const ck_weight_steps *steps) {
-  float scale;
-  ck_scales_of_groups(bits, count, count, x, &scale, scratch, steps);
-  return ck_scale_of_output(scale, bits);
+// The scale of an output; both return whether all weights are finite.
+CK_INLINE int ck_channel_scale(int bits, size_t count, const float *x, float *scale, uint32_t *scratch, const ck_weight_steps *steps) {
+  if (!ck_scales_of_groups(bits, count, count, x, scale, scratch, steps)) return 0;
+  *scale = ck_scale_of_output(*scale, bits);
+  return 1;
 }
-
-CK_INLINE float ck_group_scale(int bits, size_t inputs, size_t group, const float *x, float *scales, uint32_t *scratch,
-                               const ck_weight_steps *steps) {
-  ck_scales_of_groups(bits, inputs, group, x, scales, scratch, steps);
+CK_INLINE int ck_group_scale(int bits, size_t inputs, size_t group, const float *x, float *scale, float *group_scales, uint32_t *scratch,
+                             const ck_weight_steps *steps) {
+  if (!ck_scales_of_groups(bits, inputs, group, x, group_scales, scratch, steps)) return 0;
   float largest = 0;
-  for (size_t g = 0; g < ck_gemm_groups(inputs, group); g++) largest = fabsf(scales[g]) > largest ? fabsf(scales[g]) : largest;
-  return ck_scale_of_output(largest / 127.0f, bits);
+  for (size_t g = 0; g < ck_gemm_groups(inputs, group); g++) largest = fabsf(group_scales[g]) > largest ? fabsf(group_scales[g]) : largest;
+  *scale = ck_scale_of_output(largest / 127.0f, bits);
+  return 1;
 }
 
 CK_INLINE void ck_find_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
@@ -242,52 +247,59 @@ CK_INLINE void ck_find_multipliers(size_t groups, const float *group_scales, flo
   }
 }
 
-CK_INLINE void ck_codes_of_group(ck_code_range range, size_t count, const float *x, float inverse_scale, int8_t *codes) {
-  for (size_t k = 0; k < count; k++) codes[k] = (int8_t)(ck_bits_of_f32(ck_rounded_code(x[k] * inverse_scale, range)) & 255);
+// `ahead`: floats to what is fetched from memory meanwhile.
+CK_INLINE void ck_codes_of_group(ck_code_range range, size_t count, const float *x, size_t ahead, float inverse_scale, int8_t *codes) {
+  enum { step = 32 };
+  size_t k = 0;
+  for (; k + step <= count; k += step) {
+    __builtin_prefetch(x + k + ahead, 0, 2), __builtin_prefetch(x + k + ahead + step / 2, 0, 2);
+    for (size_t i = k; i < k + step; i++) codes[i] = (int8_t)(ck_bits_of_f32(ck_rounded_code(x[i] * inverse_scale, range)) & 255);
+  }
+  for (; k < count; k++) codes[k] = (int8_t)(ck_bits_of_f32(ck_rounded_code(x[k] * inverse_scale, range)) & 255);
 }
 
-CK_INLINE void ck_find_codes(int bits, size_t inputs, size_t group, const float *x, float scale, const int8_t *multipliers,
-                             int8_t *codes) {
+CK_INLINE void ck_find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, float scale, const int8_t *multipliers, int8_t *codes) {
   if (bits == 1) {
     for (size_t k = 0; k < inputs; k++) codes[k] = x[k] >= 0 ? 1 : -1;
     return;
   }
   ck_code_range range = ck_code_range_of(bits);
   if (group == 0) {
-    ck_codes_of_group(range, inputs, x, 1.0f / scale, codes);
+    ck_codes_of_group(range, inputs, x, ahead, 1.0f / scale, codes);
     return;
   }
-  for (size_t first = 0; first < inputs; first += group) {
-    float inverse_scale = 1.0f / (scale * (float)multipliers[first / group]);
-    // Groups of whole 32s go through a loop without tail.
-    for (size_t k = first; k + 32 <= inputs && k < first + group; k += 32) ck_codes_of_group(range, 32, x + k, inverse_scale, codes + k);
-    size_t end = inputs - first < group ? inputs : first + group, done = first + (end - first) / 32 * 32;
-    if (done < end) ck_codes_of_group(range, end - done, x + done, inverse_scale, codes + done);
-  }
+  for (size_t first = 0; first < inputs; first += group)
+    ck_codes_of_group(range, inputs - first < group ? inputs - first : group, x + first, ahead, 1.0f / (scale * (float)multipliers[first / group]),
+                      codes + first);
 }
 
-// All of it, output by output: what ck_fn_quantize_weights_s8_f32 says.
-CK_INLINE void ck_quantize_outputs(const ck_float_weights *w, size_t outputs, int8_t *codes, int8_t *multipliers,
-                                   float *scales, void *workspace, const ck_weight_steps *steps) {
+// All of it, output by output: what ck_fn_quantize_weights_s8_f32 says. Meanwhile the next outputs come from memory, which rests otherwise while codes of
+// these are found and packed.
+CK_INLINE int ck_quantize_outputs(const ck_float_weights *w, size_t outputs, int8_t *codes, int8_t *multipliers, float *scales, void *workspace,
+                                  const ck_weight_steps *steps) {
   size_t inputs = w->inputs, groups = ck_gemm_groups(inputs, w->group);
   float *group_scales = workspace;
   uint32_t *scratch = (uint32_t *)workspace + groups;
-  for (size_t n = 0; n < outputs; n++) {
+  for (size_t n = 0; n < outputs; n++, multipliers += groups) {
     const float *row = w->weights + n * inputs;
     if (groups > 0) {
-      scales[n] = ck_group_scale(w->bits, inputs, w->group, row, group_scales, scratch, steps);
-      steps->find_multipliers(groups, group_scales, scales[n], multipliers + n * groups);
+      if (!ck_group_scale(w->bits, inputs, w->group, row, scales + n, group_scales, scratch, steps)) return 0;
+      steps->find_multipliers(groups, group_scales, scales[n], multipliers);
+    } else if (w->shared_scale == NULL) {
+      if (!ck_channel_scale(w->bits, inputs, row, scales + n, scratch, steps)) return 0;
     } else {
-      scales[n] = w->shared_scale != NULL ? *w->shared_scale : ck_channel_scale(w->bits, inputs, row, scratch, steps);
+      scales[n] = *w->shared_scale;
     }
-    if (codes != NULL) steps->find_codes(w->bits, inputs, w->group, row, scales[n], groups > 0 ? multipliers + n * groups : NULL, codes + n * inputs);
+    if (codes != NULL) steps->find_codes(w->bits, inputs, w->group, row, outputs * inputs, scales[n], multipliers, codes + n * inputs);
   }
+  return 1;
 }
 
 // ---- Of no instruction set
 
-static inline void ck_weight_extremes(const float *x, size_t count, size_t group, float *extremes) {
+static inline int ck_weight_extremes(const float *x, size_t count, size_t group, float *extremes) {
   enum { lanes = 16 };
+  if (ck_first_not_finite_f32(x, count) < count) return 0;
   for (size_t first = 0; first < count; first += group, extremes++) {
     size_t length = count - first < group ? count - first : group, i = 0;
     float low[lanes] = {0}, high[lanes] = {0};
@@ -308,6 +320,7 @@ static inline void ck_weight_extremes(const float *x, size_t count, size_t group
       }
     *extremes = ck_extreme_of_range(x + first, length, low[0], high[0]);
   }
+  return 1;
 }
 
 static inline void ck_add_two_bit_gains(const float *x, size_t count, float factor, const float *scales, float (*sums)[ck_gain_lanes]) {

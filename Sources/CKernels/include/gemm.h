@@ -97,14 +97,15 @@ void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *_Nonnull 
 
 // The same for some outputs at once, with the same bits: codes[outputs, K], multipliers[outputs, groups] and scales[outputs].
 typedef struct ck_float_weights {
-  const float *_Nonnull weights;         // [outputs, K], finite
+  const float *_Nonnull weights;         // [outputs, K]
   size_t inputs, group;                  // K; group as in ck_gemm_shape
   int bits;                              // or ck_ternary
   const float *_Nullable shared_scale;   // without groups: one scale for all outputs instead of one for each
 } ck_float_weights;
-// `codes` may be null: scales alone. multipliers are null without groups.
-typedef void ck_fn_quantize_weights_s8_f32(const ck_float_weights *_Nonnull w, size_t outputs, int8_t *_Nullable codes, int8_t *_Nullable multipliers,
-                                           float *_Nonnull scales, void *_Nonnull workspace);
+// `codes` may be null: scales alone. multipliers are null without groups. Returns 0 where a weight is not finite, and what was written means nothing
+// then; else 1. With a shared scale weights are not asked.
+typedef int ck_fn_quantize_weights_s8_f32(const ck_float_weights *_Nonnull w, size_t outputs, int8_t *_Nullable codes, int8_t *_Nullable multipliers,
+                                          float *_Nonnull scales, void *_Nonnull workspace);
 // Its bytes of scratch memory.
 static inline size_t ck_quantize_weights_workspace(int bits, size_t inputs, size_t group) {
   return (ck_gemm_groups(inputs, group) + (bits == ck_ternary ? 2 * (group == 0 ? inputs : group) : 0)) * 4;
