@@ -75,11 +75,11 @@ static void add_two_bit_gains(const float *x, size_t count, float factor, const 
     CK_UNROLL for (int s = 0; s < 2; s++) _mm256_storeu_ps(sums[i + s], sum[s][0]), _mm256_storeu_ps(sums[i + s] + 8, sum[s][1]);
   }
 }
-CK_APART void find_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
-  ck_find_multipliers(groups, group_scales, scale, multipliers);
+CK_APART void find_multipliers(size_t groups, float *group_scales, float scale, int8_t *multipliers) {
+  ck_find_inverse_scales(groups, group_scales, scale, multipliers);
 }
-CK_APART void find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, float scale, const int8_t *multipliers, int8_t *codes) {
-  ck_find_codes(bits, inputs, group, x, ahead, scale, multipliers, codes);
+CK_APART void find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, const float *inverse_scales, int8_t *codes) {
+  ck_find_codes(bits, inputs, group, x, ahead, inverse_scales, codes);
 }
 static const ck_weight_steps steps = {extremes, add_two_bit_gains, find_multipliers, find_codes};
 

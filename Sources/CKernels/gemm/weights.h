@@ -21,13 +21,12 @@ typedef int ck_fn_weight_extremes(const float *x, size_t count, size_t group, fl
 // Adds what 2-bit codes gain at four scales, as ck_two_bit_gains says, in 16 lanes each: `count` is a multiple of 16.
 enum { ck_gains_at_once = 4, ck_gain_lanes = 16 };
 typedef void ck_fn_two_bit_gains(const float *x, size_t count, float factor, const float *scales, float (*sums)[ck_gain_lanes]);
-typedef void ck_fn_find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, float scale, const int8_t *multipliers,
-                              int8_t *codes);
-typedef void ck_fn_find_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers);
+typedef void ck_fn_find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, const float *inverse_scales, int8_t *codes);
+typedef void ck_fn_find_multipliers(size_t groups, float *group_scales, float scale, int8_t *multipliers);
 typedef struct ck_weight_steps {
   ck_fn_weight_extremes *extremes;
   ck_fn_two_bit_gains *two_bit_gains;
-  // ck_find_multipliers and ck_find_codes in functions of their own: within a larger one compilers leave their loops scalar.
+  // ck_find_inverse_scales and ck_find_codes in functions of their own: within a larger one compilers leave their loops scalar.
   ck_fn_find_multipliers *find_multipliers;
   ck_fn_find_codes *find_codes;
 } ck_weight_steps;
@@ -231,9 +230,12 @@ CK_INLINE int ck_channel_scale(int bits, size_t count, const float *x, float *sc
 CK_INLINE int ck_group_scale(int bits, size_t inputs, size_t group, const float *x, float *scale, float *group_scales, uint32_t *scratch,
                              const ck_weight_steps *steps) {
   if (!ck_scales_of_groups(bits, inputs, group, x, group_scales, scratch, steps)) return 0;
-  float largest = 0;
-  for (size_t g = 0; g < ck_gemm_groups(inputs, group); g++) largest = fabsf(group_scales[g]) > largest ? fabsf(group_scales[g]) : largest;
-  *scale = ck_scale_of_output(largest / 127.0f, bits);
+  int32_t largest = 0;  // magnitudes order as their bit patterns, and integers have vectors of maxima
+  for (size_t g = 0; g < ck_gemm_groups(inputs, group); g++) {
+    int32_t bits_of_scale = (int32_t)(ck_bits_of_f32(group_scales[g]) & 0x7FFFFFFFu);
+    largest = bits_of_scale > largest ? bits_of_scale : largest;
+  }
+  *scale = ck_scale_of_output(ck_f32_of_bits((uint32_t)largest) / 127.0f, bits);
   return 1;
 }
 
@@ -258,19 +260,25 @@ CK_INLINE void ck_codes_of_group(ck_code_range range, size_t count, const float 
   for (; k < count; k++) codes[k] = (int8_t)(ck_bits_of_f32(ck_rounded_code(x[k] * inverse_scale, range)) & 255);
 }
 
-CK_INLINE void ck_find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, float scale, const int8_t *multipliers, int8_t *codes) {
+// Multipliers of an output, and 1 / (scale · multiplier) in place of the scales that groups wanted.
+CK_INLINE void ck_find_inverse_scales(size_t groups, float *group_scales, float scale, int8_t *multipliers) {
+  ck_find_multipliers(groups, group_scales, scale, multipliers);
+  for (size_t g = 0; g < groups; g++) group_scales[g] = 1.0f / (scale * (float)multipliers[g]);
+}
+
+// inverse_scales: of each group, of the output where there are none.
+CK_INLINE void ck_find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, const float *inverse_scales, int8_t *codes) {
   if (bits == 1) {
     for (size_t k = 0; k < inputs; k++) codes[k] = x[k] >= 0 ? 1 : -1;
     return;
   }
   ck_code_range range = ck_code_range_of(bits);
   if (group == 0) {
-    ck_codes_of_group(range, inputs, x, ahead, 1.0f / scale, codes);
+    ck_codes_of_group(range, inputs, x, ahead, *inverse_scales, codes);
     return;
   }
   for (size_t first = 0; first < inputs; first += group)
-    ck_codes_of_group(range, inputs - first < group ? inputs - first : group, x + first, ahead, 1.0f / (scale * (float)multipliers[first / group]),
-                      codes + first);
+    ck_codes_of_group(range, inputs - first < group ? inputs - first : group, x + first, ahead, *inverse_scales++, codes + first);
 }
 
 // All of it, output by output: what ck_fn_quantize_weights_s8_f32 says. Meanwhile the next outputs come from memory, which rests otherwise while codes of
@@ -290,7 +298,9 @@ CK_INLINE int ck_quantize_outputs(const ck_float_weights *w, size_t outputs, int
     } else {
       scales[n] = *w->shared_scale;
     }
-    if (codes != NULL) steps->find_codes(w->bits, inputs, w->group, row, outputs * inputs, scales[n], multipliers, codes + n * inputs);
+    float inverse_scale = 1.0f / scales[n];
+    const float *inverse_scales = groups > 0 ? group_scales : &inverse_scale;
+    if (codes != NULL) steps->find_codes(w->bits, inputs, w->group, row, outputs * inputs, inverse_scales, codes + n * inputs);
   }
   return 1;
 }

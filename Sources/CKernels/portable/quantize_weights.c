@@ -2,11 +2,11 @@
 #include "../gemm/weights.h"
 #include "dispatch.h"
 
-CK_APART void find_multipliers(size_t groups, const float *group_scales, float scale, int8_t *multipliers) {
-  ck_find_multipliers(groups, group_scales, scale, multipliers);
+CK_APART void find_multipliers(size_t groups, float *group_scales, float scale, int8_t *multipliers) {
+  ck_find_inverse_scales(groups, group_scales, scale, multipliers);
 }
-CK_APART void find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, float scale, const int8_t *multipliers, int8_t *codes) {
-  ck_find_codes(bits, inputs, group, x, ahead, scale, multipliers, codes);
+CK_APART void find_codes(int bits, size_t inputs, size_t group, const float *x, size_t ahead, const float *inverse_scales, int8_t *codes) {
+  ck_find_codes(bits, inputs, group, x, ahead, inverse_scales, codes);
 }
 static const ck_weight_steps steps = {ck_weight_extremes, ck_add_two_bit_gains, find_multipliers, find_codes};
 
