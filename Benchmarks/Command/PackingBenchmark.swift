@@ -7,8 +7,8 @@ struct Packing: ParsableCommand {
         abstract: "Time and memory of making a layer from float32 weights.",
         discussion: """
             What a user waits for: weights are checked, quantized or pruned, and packed, on one thread. GB/s counts the float32 weights read once. \
-            "first" is the first call of the process. "peak" is the most memory that is held during it beyond the float32 weights, and "packed" what is \
-            held afterwards; Linux alone tells the peak.
+            "first" is the first call of the process. "peak" is the most memory that is held during it beyond the float32 weights, and "packed" \
+            what is held afterwards; Linux alone tells the peak.
             """)
 
     @OptionGroup var shared: SharedOptions
@@ -20,10 +20,13 @@ struct Packing: ParsableCommand {
     var sparsity = 0.9
 
     @Option(parsing: .upToNextOption, help: "Formats of gemm and sparse.")
-    var formats = ["f16", "bf16", "w8a8", "w4a8-g32", "w4a8-channel", "w2a8-channel", "ternary-channel", "w1a8-channel", "csr", "csr-w8a8", "4x1", "2:4"]
+    var formats = [
+        "f16", "bf16", "w8a8", "w4a8-g32", "w4a8-channel", "w2a8-channel", "ternary-channel", "w1a8-channel", "csr", "csr-w8a8", "4x1", "2:4",
+    ]
 
     func run() throws {
         try shared.check()
+        guard shared.threads == 1 else { throw BenchmarkError("--threads: expected 1, since packing runs on one thread, found \(shared.threads)") }
         try checkSparsity([sparsity])
         try shape.product.check()
         guard !formats.isEmpty else { throw BenchmarkError("--formats: expected at least one, found none") }
@@ -51,7 +54,8 @@ struct Packing: ParsableCommand {
             progress.clear()
             let rate = bytes / time.seconds / 1e9
             table.row([
-                shape.description, format.name, duration(first), duration(time.seconds), fixed(rate, 1), peak.map(byteText) ?? "–", byteText(packed),
+                shape.description, format.name, duration(first), duration(time.seconds), fixed(rate, 1), peak.map(byteText) ?? "–",
+                byteText(packed),
             ])
             report.add(Measurement(case: "\(shape) packing", name: format.name, figure: rate, unit: "GB/s", timing: time))
         }
@@ -82,7 +86,8 @@ struct PeakMemory {
     private let held: Int?
 
     init() {
-        let isReset = FileManager.default.fileExists(atPath: "/proc/self/clear_refs") && (try? Data("5".utf8).write(to: URL(filePath: "/proc/self/clear_refs"))) != nil
+        let path = "/proc/self/clear_refs"
+        let isReset = FileManager.default.fileExists(atPath: path) && (try? Data("5".utf8).write(to: URL(filePath: path))) != nil
         held = isReset ? Self.bytes("VmRSS") : nil
     }
 

@@ -1,6 +1,6 @@
 // Packing into panel16x4 with AVX512: 16 rows of 64 codes are a matrix of 16×16 units of four codes, transposed in registers.
-// Limit: the shuffles, 64 on one port for 1,024 codes: 1 M cycles for 4096×4096 (0.4 ms at 2.6 GHz); copying units one by one takes four times as long.
-// Sums are 20 operations for 512 codes. So what is left is writing: pages that are new are cleared first.
+// Limit: the shuffles, 64 on one port for 1,024 codes: 1 M cycles for 4096×4096 (0.4 ms at 2.6 GHz); copying units one by one takes four times as
+// long. Sums are 20 operations for 512 codes. So what is left is writing: pages that are new are cleared first.
 #if defined(__x86_64__)
 #include "../gemm/pack_panel16.h"
 

@@ -1,9 +1,10 @@
 // Quantizing of weights with AVX512: the text of gemm/weights.h compiled for 512 bits, and the search for extremes, whose groups of 32 compilers do not
 // turn into vectors. The bits are the portable kernel's: least and greatest numbers do not depend on the order, all else is one text.
 //
-// Limit: an output's floats are read from memory once and lie in L1 or L2 for the codes: 64 MiB at 28 GB/s are 2.4 ms on an Emerald Rapids core. Codes are six
-// operations for 16 weights, extremes of groups of 32 about 20 a group: together below that. 2 bits: four operations on two ports for 16 weights and a scale, and
-// a quarter of two: 2.25 cycles, 16 scales of 32 for bell-shaped weights (ck_two_bit_scale): 37 M cycles for 4096×4096.
+// Limit: an output's floats come from memory once and lie in L1 or L2 for the codes: 64 MiB at 16 GB/s (28 where they are in L3) are 4.2 ms on an Emerald
+// Rapids core, of which about half passes meanwhile, since the next outputs are fetched while codes are found. Codes are six operations for 16
+// weights, 1.3 ms for 4096×4096, extremes of groups of 32 about 30 a group, 2.3 ms. 2 bits: four operations on two ports for 16 weights and a scale, and
+// a quarter of two: 2.25 cycles, for 16 of 32 scales of bell-shaped weights (ck_two_bit_scale): 37 M cycles, 14 ms.
 #if defined(__x86_64__)
 #include "../gemm/weights.h"
 
