@@ -31,15 +31,15 @@ typedef struct ck_weight_steps {
   ck_fn_find_codes *find_codes;
 } ck_weight_steps;
 
-typedef struct ck_code_range {
+typedef struct ck_weight_range {
   float lowest, highest;
-} ck_code_range;
+} ck_weight_range;
 
-static inline ck_code_range ck_code_range_of(int bits) {
-  if (bits == 8) return (ck_code_range){-127, 127};
-  if (bits == ck_ternary || bits == 1) return (ck_code_range){-1, 1};
+static inline ck_weight_range ck_weight_range_of(int bits) {
+  if (bits == 8) return (ck_weight_range){-127, 127};
+  if (bits == ck_ternary || bits == 1) return (ck_weight_range){-1, 1};
   float half = (float)(1 << (bits - 1));
-  return (ck_code_range){-half, half - 1};
+  return (ck_weight_range){-half, half - 1};
 }
 
 // Of the least and the greatest number of x, both counted as 0 where they have the other sign. Only where both have one magnitude, the first is looked for.
@@ -56,7 +56,7 @@ static inline float ck_extreme_of_range(const float *x, size_t count, float leas
 
 // rint(clamp(product)) + 1.5 · 2²³, ties to even: the integer is in the lowest bits. With integer bounds below 2²² this is ck_code's rule; where the
 // product is the NaN of 0 · ∞, its lowest bits are 0, as that rule has it.
-CK_INLINE float ck_rounded_code(float product, ck_code_range range) {
+CK_INLINE float ck_rounded_code(float product, ck_weight_range range) {
   float clamped = range.lowest > product ? range.lowest : product;
   clamped = range.highest < clamped ? range.highest : clamped;
   return clamped + 0x1.8p23f;
@@ -210,7 +210,7 @@ CK_INLINE int ck_scales_of_groups(int bits, size_t count, size_t group, const fl
     return 1;
   }
   if (!steps->extremes(x, count, group, scales)) return 0;
-  ck_code_range range = ck_code_range_of(bits);
+  ck_weight_range range = ck_weight_range_of(bits);
   for (size_t g = 0; g < groups && bits == 8; g++) scales[g] = fabsf(scales[g]) / range.highest;
   for (size_t g = 0; g < groups && bits == 4; g++) scales[g] = scales[g] / range.lowest;
   for (size_t g = 0, first = 0; g < groups && bits == 2; g++, first += group)
@@ -250,7 +250,7 @@ CK_INLINE void ck_find_multipliers(size_t groups, const float *group_scales, flo
 }
 
 // `ahead`: floats to what is fetched from memory meanwhile.
-CK_INLINE void ck_codes_of_group(ck_code_range range, size_t count, const float *x, size_t ahead, float inverse_scale, int8_t *codes) {
+CK_INLINE void ck_codes_of_group(ck_weight_range range, size_t count, const float *x, size_t ahead, float inverse_scale, int8_t *codes) {
   enum { step = 32 };
   size_t k = 0;
   for (; k + step <= count; k += step) {
@@ -272,7 +272,7 @@ CK_INLINE void ck_find_codes(int bits, size_t inputs, size_t group, const float 
     for (size_t k = 0; k < inputs; k++) codes[k] = x[k] >= 0 ? 1 : -1;
     return;
   }
-  ck_code_range range = ck_code_range_of(bits);
+  ck_weight_range range = ck_weight_range_of(bits);
   if (group == 0) {
     ck_codes_of_group(range, inputs, x, ahead, *inverse_scales, codes);
     return;
