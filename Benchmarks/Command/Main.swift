@@ -12,9 +12,8 @@ struct Benchmarks: ParsableCommand {
             CK_ISA=portable|avx2|… in the environment forces an instruction set.
             """,
         subcommands: [
-            Tour.self, Gemm.self, Sparse.self, Round.self, Model.self, Roofline.self, Grid.self, Scaling.self, Training.self, Compare.self,
-            Compress.self,
-            Study.self,
+            Tour.self, Gemm.self, Sparse.self, Round.self, Packing.self, Model.self, Roofline.self, Grid.self, Scaling.self, Training.self,
+            Compare.self, Compress.self, Study.self,
         ],
         defaultSubcommand: Tour.self)
 

@@ -41,20 +41,6 @@ CK_CLONES(ck_scale_f32,
           (float *x, size_t count, float factor),
           (x, count, factor))
 
-// x · 0 is 0 for finite numbers and NaN for others. Blocks let the sum be vectorized and the search stop early.
-size_t ck_first_not_finite_f32(const float *x, size_t count) {
-  enum { block = 1024 };
-  for (size_t start = 0; start < count; start += block) {
-    size_t end = start + block < count ? start + block : count;
-    int32_t found = 0;
-    for (size_t i = start; i < end; i++) found |= x[i] * 0.0f != 0.0f;
-    if (found)
-      for (size_t i = start; i < end; i++)
-        if (x[i] * 0.0f != 0.0f) return i;
-  }
-  return count;
-}
-
 void ck_fill_rows_f32(const float *row, size_t rows, size_t columns, float *destination) {
   for (size_t m = 0; m < rows; m++, destination += columns)
     for (size_t n = 0; n < columns; n++) destination[n] = row[n];

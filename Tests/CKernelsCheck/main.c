@@ -74,6 +74,18 @@ static void check_sparse(ck_isa isa, size_t step) {
         }
 }
 
+static void check_weights(ck_isa isa, size_t step) {
+  static const int bits[] = {8, 4, 2, ck_ternary, 1};
+  static const size_t groups[] = {0, 32, 64, 96};
+  for (size_t b = 0; b < sizeof bits / sizeof bits[0]; b++)
+    for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++)
+      for (int kind = 0; kind < 7; kind++)
+        for (size_t inputs = 1; inputs < 9000; inputs = inputs < 70 ? inputs + step : inputs * 3 / 2 + step) {
+          ck_test_weights_case c = {bits[b], inputs, inputs > 1000 ? 1 : 1 + inputs % 5, groups[g], kind, seed + inputs};
+          expect(ck_test_quantize_weights(isa, &c), isa, "quantizing of weights", (size_t)bits[b], inputs, c.outputs, groups[g] * 10 + (size_t)kind);
+        }
+}
+
 int main(int count, char **arguments) {
   const char *sample = count > 1 ? arguments[1] : "";
   size_t step = strcmp(sample, "brief") == 0 ? 31 : strcmp(sample, "quick") == 0 ? 7 : 2;
@@ -90,6 +102,7 @@ int main(int count, char **arguments) {
     expect(ck_test_table_is_filled(isa), isa, "table", 0, 0, 0, 0);
     check_gemm(isa, step);
     check_sparse(isa, step);
+    check_weights(isa, step);
     for (size_t elements = 0; elements < 300; elements += step > 2 ? 3 : 1) expect(ck_test_elements(isa, elements, seed + elements), isa, "elements", 1, elements, 0, 0);
     printf("%-11s %zu checks\n", ck_isa_name(isa), checks - before);
     fflush(stdout);

@@ -18,7 +18,9 @@ ck_gemm_weights ck_test_pack_weights(const ck_gemm_config *config, const ck_gemm
   }
   ck_gemm_arrays arrays = {packed_codes, packed_multipliers, sums};
   size_t panels = (shape->outputs + config->n_step - 1) / config->n_step, half = panels / 2;
-  config->pack_weights(shape, codes, multipliers, half, panels, &arrays);
+  size_t first = half * config->n_step, code_bytes = config->bits == 16 ? 2 : 1, groups = ck_gemm_groups(shape->inputs, shape->group);
+  config->pack_weights(shape, (const char *)codes + first * shape->inputs * code_bytes, groups > 0 ? multipliers + first * groups : NULL, half, panels,
+                       &arrays);
   config->pack_weights(shape, codes, multipliers, 0, half, &arrays);
   uint32_t *starts = NULL;
   uint8_t *units = NULL;

@@ -40,6 +40,21 @@ import Testing
         }
     }
 
+    /// The same bits on every instruction set, by the check in C: odd sizes, zeros of both signs, subnormals, huge weights, ties.
+    @Test(arguments: InstructionSet.available) func weightsHaveTheSameCodesOnEverySet(_ set: InstructionSet) {
+        for bits in [8, 4, 2, Int32(ck_ternary), 1] {
+            for group in [0, 32, 96] {
+                for inputs in [1, 15, 16, 31, 32, 33, 64, 67, 100, 257, 1030] {
+                    for kind in 0..<7 {
+                        var c = ck_test_weights_case(
+                            bits: bits, inputs: inputs, outputs: 1 + inputs % 5, group: group, kind: Int32(kind), seed: testSeed &+ UInt64(inputs))
+                        #expect(ck_test_quantize_weights(set.isa, &c) == 1, "\(bits) bits, K \(inputs), group \(group), kind \(kind), seed \(testSeed)")
+                    }
+                }
+            }
+        }
+    }
+
     private static func packRow(_ bits: Int32, _ row: UnsafePointer<Float>, inputs k: Int, group: Int) -> [Int64] {
         let scratch = GuardedBuffer<UInt32>(count: 2 * k), scales = GuardedBuffer<Float>(count: 3)
         let codes = GuardedBuffer<Int8>(count: k), multipliers = GuardedBuffer<Int8>(count: 3)

@@ -55,7 +55,7 @@ static void pack_signs(const ck_gemm_source *x, size_t row_begin, size_t row_end
 
 #define CODES(bits, needs, kernel, workspace)                                                                                                     \
   CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, ck_row_block, ck_fold, few_rows, ck_row_chunk, needs, kernel, ck_panel16_sizes_s##bits,              \
-                 ck_panel16_pack_s##bits, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, pack_codes, workspace)
+                 ck_panel16_pack_s##bits##__avx2, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, pack_codes, workspace)
 // Sums of the rows of one product are cut by the number of rows of the whole, so chunks do not choose.
 #define HALF(kernel)                                                                                                                              \
   CK_GEMM_CONFIG(CK_PANEL16_HALF, 16, ck_panel, 1, 1, few_rows, ck_row_chunk, ck_gemm_reads_floats, kernel, ck_panel16_sizes_half,                \
@@ -69,7 +69,7 @@ const ck_gemm_config ck_gemm_u8_s2__avx2 = CODES(2, 0, gemm_u8_s2, ck_gemm_codes
 const ck_gemm_config ck_gemm_u8_s1__avx2 = CODES(1, ck_gemm_prefers_rows, ck_gemm_binary__avx2, binary_workspace);
 const ck_gemm_config ck_gemm_u1_s1__avx2 =
     CK_GEMM_CONFIG(CK_PANEL16, 1, ck_panel, ck_row_block, ck_fold, 0, ck_row_chunk, ck_gemm_prefers_rows, ck_gemm_signs__avx2, ck_panel16_sizes_s1,
-                   ck_panel16_pack_s1, ck_panel16_unpack_s1, ck_sign_activation_bytes, pack_signs, binary_workspace);
+                   ck_panel16_pack_s1__avx2, ck_panel16_unpack_s1, ck_sign_activation_bytes, pack_signs, binary_workspace);
 const ck_gemm_config ck_gemm_f32_f16__avx2 = HALF(ck_gemm_half_f16__avx2);
 const ck_gemm_config ck_gemm_f32_bf16__avx2 = HALF(ck_gemm_half_bf16__avx2);
 const ck_gemm_config ck_gemm_bf16_bf16__avx2 =

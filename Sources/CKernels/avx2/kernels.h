@@ -10,6 +10,8 @@
 enum { ck_streaming_bytes = 8 << 20 };
 enum { ck_gemm_short_inputs_avx2 = 96 };  // the most inputs of gemm_short.c; see config.c
 
+// pack_weights.c: panel16x4.
+ck_fn_gemm_pack ck_panel16_pack_s8__avx2, ck_panel16_pack_s4__avx2, ck_panel16_pack_s2__avx2, ck_panel16_pack_s1__avx2;
 // gemm_rows.c: up to 4 rows, 8 bits up to 8.
 ck_fn_gemm ck_gemm_rows_u8_s8__avx2, ck_gemm_rows_u8_s4__avx2, ck_gemm_rows_u8_s2__avx2;
 size_t ck_gemm_rows_workspace_bytes__avx2(size_t inputs);

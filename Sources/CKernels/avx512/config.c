@@ -48,7 +48,7 @@ static void pack_codes(const ck_gemm_source *x, size_t row_begin, size_t row_end
 
 #define CODES(bits, needs, kernel)                                                                                                            \
   CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, ck_row_block, ck_fold, few_rows, ck_row_chunk, needs, kernel, ck_panel16_sizes_s##bits,          \
-                 ck_panel16_pack_s##bits, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, pack_codes, ck_gemm_codes_workspace__avx2)
+                 ck_panel16_pack_s##bits##__avx512, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, pack_codes, ck_gemm_codes_workspace__avx2)
 const ck_gemm_config ck_gemm_u8_s8__avx512 = CODES(8, ck_gemm_needs_unsafe_pairs, gemm_u8_s8);
 const ck_gemm_config ck_gemm_u7_s8__avx512 = CODES(8, 0, gemm_u7_s8);
 const ck_gemm_config ck_gemm_u8_s4__avx512 = CODES(4, 0, gemm_u8_s4);

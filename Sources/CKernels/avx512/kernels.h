@@ -5,6 +5,9 @@
 #include "../sparse/layout.h"
 #include "gemm.h"
 
+// pack_weights.c: panel16x4, for the sets above.
+ck_fn_gemm_pack ck_panel16_pack_s8__avx512, ck_panel16_pack_s4__avx512, ck_panel16_pack_s2__avx512, ck_panel16_pack_s1__avx512;
+
 // Of float_tiles.h: rows up to which weights are widened in registers, and the most rows that share a widened panel.
 enum { ck_direct_rows = 8, ck_float_chunk = 256 };
 // gemm_half.c: float32 × 16-bit floats. gemm_bf16.c: BF16 × BF16.

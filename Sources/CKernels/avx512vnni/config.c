@@ -1,6 +1,7 @@
 // What the AVX512-VNNI kernels are and how they want their operands.
 #if defined(__x86_64__)
 
+#include "../avx512/kernels.h"
 #include "../gemm/activations.h"
 #include "../sparse/layout.h"
 #include "dispatch.h"
@@ -35,7 +36,7 @@ static size_t workspace_bytes(const ck_gemm_shape *shape, size_t rows) {
 
 #define CODES(bits)                                                                                                                            \
   CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, 1, ck_fold, few_rows, ck_row_chunk, 0, gemm_s##bits, ck_panel16_sizes_s##bits,      \
-                 ck_panel16_pack_s##bits, ck_panel16_unpack_s##bits, activation_bytes_s##bits, pack_s##bits, workspace_bytes)
+                 ck_panel16_pack_s##bits##__avx512, ck_panel16_unpack_s##bits, activation_bytes_s##bits, pack_s##bits, workspace_bytes)
 const ck_gemm_config ck_gemm_u8_s8__avx512vnni = CODES(8);
 const ck_gemm_config ck_gemm_u7_s8__avx512vnni = CODES(8);  // activations of 7 bits are activations of 8 bits here
 const ck_gemm_config ck_gemm_u8_s4__avx512vnni = CODES(4);

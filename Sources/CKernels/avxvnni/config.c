@@ -1,6 +1,7 @@
 // What the AVX-VNNI kernels are and how they want their operands. 1-bit weights stay AVX2's: its tables give 128 products a shuffle, more than vpdpbusd.
 #if defined(__x86_64__)
 
+#include "../avx2/kernels.h"
 #include "../gemm/activations.h"
 #include "dispatch.h"
 #include "kernels.h"
@@ -19,7 +20,7 @@ static void pack_codes(const ck_gemm_source *x, size_t row_begin, size_t row_end
 
 #define CODES(bits)                                                                                                                            \
   CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, 1, ck_fold, ck_few_rows_avxvnni, ck_row_chunk, 0, ck_gemm_codes_s##bits##__avxvnni,                  \
-                 ck_panel16_sizes_s##bits, ck_panel16_pack_s##bits, ck_panel16_unpack_s##bits, activation_bytes, pack_codes, workspace_bytes)
+                 ck_panel16_sizes_s##bits, ck_panel16_pack_s##bits##__avx2, ck_panel16_unpack_s##bits, activation_bytes, pack_codes, workspace_bytes)
 const ck_gemm_config ck_gemm_u8_s8__avxvnni = CODES(8);
 const ck_gemm_config ck_gemm_u7_s8__avxvnni = CODES(8);  // activations of 7 bits are activations of 8 bits here
 const ck_gemm_config ck_gemm_u8_s4__avxvnni = CODES(4);

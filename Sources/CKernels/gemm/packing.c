@@ -1,39 +1,22 @@
-// Packing into the canonical layouts, panel16x4 and panel16 (layout.h).
-#include <string.h>
+// Packing into the canonical layouts, panel16x4 and panel16 (layout.h), and back.
+#include "pack_panel16.h"
 
-#include "layout.h"
+static void units_of_rows(const int8_t *rows, size_t stride, uint8_t *units) {
+  for (size_t c = 0; c < ck_panel; c++)
+    for (size_t t = 0; t < ck_stripe / 4; t++) memcpy(units + 64 * t + 4 * c, rows + c * stride + 4 * t, 4);
+}
 
-static void pack_row(int bits, size_t inputs, size_t padded, size_t c, const int8_t *codes, uint8_t *panel) {
-  int mask = (1 << bits) - 1;
-  for (size_t k = 0; k < padded; k++) {
-    int code = codes != NULL && k < inputs ? codes[k] : 0;
-    uint8_t *byte = panel + ck_panel16_code_byte(bits, c, k);
-    int shift = ck_panel16_code_shift(bits, k);
-    *byte = (uint8_t)((*byte & ~(mask << shift)) | (ck_panel16_stored(bits, code) << shift));
+static void add_fold(const uint8_t *units, const int8_t *multipliers, int32_t *sums) {
+  int16_t bytes[64] = {0};
+  for (size_t t = 0; t < ck_fold / 4; t++)
+    for (size_t i = 0; i < 64; i++) bytes[i] = (int16_t)(bytes[i] + (int8_t)units[64 * t + i]);
+  for (size_t c = 0; c < ck_panel; c++) {
+    int sum = bytes[4 * c] + bytes[4 * c + 1] + bytes[4 * c + 2] + bytes[4 * c + 3];
+    sums[c] += sum * (multipliers == NULL ? 1 : multipliers[ck_panel16_multiplier_place(c)]);
   }
 }
 
-static void pack(int bits, const ck_gemm_shape *shape, const int8_t *codes, const int8_t *multipliers, size_t panel_begin, size_t panel_end,
-                 const ck_gemm_arrays *packed) {
-  size_t inputs = shape->inputs, outputs = shape->outputs, group = shape->group;
-  size_t padded = ck_round_up(inputs, ck_fold), groups = ck_gemm_groups(inputs, group);
-  size_t segment = ck_gemm_segment(inputs, group, bits), segments = ck_gemm_segments(inputs, group, bits);
-  size_t panel_bytes = ck_panel16_bytes(bits, inputs), all = ck_round_up(outputs, ck_panel);
-  for (size_t n = panel_begin * ck_panel; n < panel_end * ck_panel; n++) {
-    size_t panel = n / ck_panel, c = n % ck_panel;
-    const int8_t *row = n < outputs ? codes + n * inputs : NULL;
-    pack_row(bits, inputs, padded, c, row, packed->codes + panel * panel_bytes);
-    for (size_t g = 0; g < groups; g++)
-      packed->multipliers[(panel * groups + g) * ck_panel + ck_panel16_multiplier_place(c)] = row == NULL ? (int8_t)0 : multipliers[n * groups + g];
-    for (size_t s = 0; s < segments; s++) {
-      int32_t sum = 0;
-      size_t end = (s + 1) * segment < inputs ? (s + 1) * segment : inputs;
-      if (row != NULL)
-        for (size_t k = s * segment; k < end; k++) sum += row[k] * (group == 0 ? 1 : multipliers[n * groups + k / group]);
-      packed->sums[s * all + n] = sum;
-    }
-  }
-}
+static const ck_panel16_steps steps = {units_of_rows, add_fold};
 
 static void unpack_row(int bits, const ck_gemm_weights *w, size_t n, int8_t *codes, int8_t *multipliers) {
   for (size_t k = 0; k < w->inputs; k++) codes[k] = (int8_t)ck_panel16_code(bits, w, n, k);
@@ -46,14 +29,11 @@ static ck_gemm_sizes sizes(int bits, const ck_gemm_shape *shape) {
                          padded * ck_gemm_segments(shape->inputs, shape->group, bits), padded};
 }
 
-#define PANEL16(bits)                                                                                                                   \
-  ck_gemm_sizes ck_panel16_sizes_s##bits(const ck_gemm_shape *shape) { return sizes(bits, shape); }                                     \
-  void ck_panel16_pack_s##bits(const ck_gemm_shape *shape, const void *codes, const int8_t *multipliers, size_t panel_begin,            \
-                               size_t panel_end, const ck_gemm_arrays *packed) {                                                        \
-    pack(bits, shape, codes, multipliers, panel_begin, panel_end, packed);                                                              \
-  }                                                                                                                                     \
-  void ck_panel16_unpack_s##bits(const ck_gemm_weights *w, size_t n, void *codes, int8_t *multipliers) {                                \
-    unpack_row(bits, w, n, codes, multipliers);                                                                                         \
+#define PANEL16(bits)                                                                                      \
+  ck_gemm_sizes ck_panel16_sizes_s##bits(const ck_gemm_shape *shape) { return sizes(bits, shape); }        \
+  CK_DEFINE_PACK_PANEL16(bits, , &steps)                                                                   \
+  void ck_panel16_unpack_s##bits(const ck_gemm_weights *w, size_t n, void *codes, int8_t *multipliers) {   \
+    unpack_row(bits, w, n, codes, multipliers);                                                            \
   }
 PANEL16(8)
 PANEL16(4)
@@ -66,6 +46,28 @@ size_t ck_gemm_unsafe_start_count(size_t inputs, size_t outputs) {
   return ck_round_up(outputs, ck_panel) * ((inputs + ck_gemm_block - 1) / ck_gemm_block) + 1;
 }
 
+// Whether each of `pairs` ≤ 512 pairs of codes is unsafe. A loop without branches, which compilers turn into vector operations.
+static void mark_unsafe(const int8_t *codes, size_t pairs, uint8_t *marks) {
+  for (size_t i = 0; i < pairs; i++) {
+    int sum = codes[2 * i] + codes[2 * i + 1];
+    marks[i] = sum > 128 || sum < -128;
+  }
+}
+
+// Lists the units of one output in a block: 4-input units one of whose pairs is unsafe. Each place is written until an unsafe unit has come. An odd
+// input at the end has no partner.
+static size_t list_units(const int8_t *codes, size_t count, uint8_t units[ck_gemm_block / 4 + 1]) {
+  uint8_t marks[ck_gemm_block / 2 + 2];
+  mark_unsafe(codes, count / 2, marks);
+  memset(marks + count / 2, 0, 2);
+  size_t found = 0;
+  for (size_t unit = 0; unit * 4 < count; unit++) {
+    units[found] = (uint8_t)unit;
+    found += marks[2 * unit] | marks[2 * unit + 1];
+  }
+  return found;
+}
+
 size_t ck_gemm_list_unsafe(size_t inputs, size_t outputs, const int8_t *codes, uint32_t *starts, uint8_t *units) {
   size_t found = 0, all = ck_round_up(outputs, ck_panel), blocks = (inputs + ck_gemm_block - 1) / ck_gemm_block;
   for (size_t panel = 0; panel < all; panel += ck_panel)
@@ -73,14 +75,11 @@ size_t ck_gemm_list_unsafe(size_t inputs, size_t outputs, const int8_t *codes, u
       for (size_t n = panel; n < panel + ck_panel; n++) {
         if (starts != NULL) *starts++ = (uint32_t)found;
         if (n >= outputs) continue;
-        const int8_t *row = codes + n * inputs + block * ck_gemm_block;
-        size_t left = inputs - block * ck_gemm_block, count = left < ck_gemm_block ? left : ck_gemm_block;
-        for (size_t unit = 0; unit * 4 < count; unit++) {
-          int is_unsafe = 0;
-          for (size_t k = unit * 4; k + 1 < count && k < unit * 4 + 4; k += 2) is_unsafe |= row[k] + row[k + 1] > 128 || row[k] + row[k + 1] < -128;
-          if (is_unsafe && units != NULL) units[found] = (uint8_t)unit;
-          found += (size_t)is_unsafe;
-        }
+        uint8_t here[ck_gemm_block / 4 + 1];
+        size_t left = inputs - block * ck_gemm_block;
+        size_t count = list_units(codes + n * inputs + block * ck_gemm_block, left < ck_gemm_block ? left : ck_gemm_block, here);
+        if (units != NULL) memcpy(units + found, here, count);
+        found += count;
       }
   if (starts != NULL) *starts = (uint32_t)found;
   return found;
@@ -95,11 +94,14 @@ ck_gemm_sizes ck_panel16_sizes_half(const ck_gemm_shape *shape) {
 void ck_panel16_pack_half(const ck_gemm_shape *shape, const void *codes, const int8_t *multipliers, size_t panel_begin, size_t panel_end,
                           const ck_gemm_arrays *packed) {
   (void)multipliers;
+  size_t inputs = shape->inputs;
   const uint16_t *patterns = codes;
-  uint16_t *to = (uint16_t *)(void *)packed->codes + panel_begin * shape->inputs * ck_panel;
-  for (size_t panel = panel_begin; panel < panel_end; panel++)
-    for (size_t k = 0; k < shape->inputs; k++)
-      for (size_t n = panel * ck_panel; n < (panel + 1) * ck_panel; n++) *to++ = n < shape->outputs ? patterns[n * shape->inputs + k] : 0;
+  uint16_t *to = (uint16_t *)(void *)packed->codes + panel_begin * inputs * ck_panel;
+  for (size_t panel = panel_begin; panel < panel_end; panel++, patterns += ck_panel * inputs) {
+    size_t left = shape->outputs - panel * ck_panel;
+    for (size_t k = 0; k < inputs; k++)
+      for (size_t c = 0; c < ck_panel; c++) *to++ = c < left ? patterns[c * inputs + k] : 0;
+  }
 }
 
 void ck_panel16_unpack_half(const ck_gemm_weights *w, size_t n, void *codes, int8_t *multipliers) {

@@ -11,8 +11,8 @@ void ck_panel16x2_pack(const ck_gemm_shape *shape, const void *codes, const int8
   size_t inputs = shape->inputs, padded = ck_round_up(inputs, 2);
   const uint16_t *patterns = codes;
   uint16_t *to = (uint16_t *)(void *)packed->codes;
-  for (size_t n = panel_begin * ck_panel; n < panel_end * ck_panel; n++)
-    for (size_t k = 0; k < padded; k++) to[ck_panel16x2_place(padded, n, k)] = n < shape->outputs && k < inputs ? patterns[n * inputs + k] : 0;
+  for (size_t n = panel_begin * ck_panel; n < panel_end * ck_panel; n++, patterns += inputs)
+    for (size_t k = 0; k < padded; k++) to[ck_panel16x2_place(padded, n, k)] = n < shape->outputs && k < inputs ? patterns[k] : 0;
 }
 
 void ck_panel16x2_unpack(const ck_gemm_weights *w, size_t n, void *codes, int8_t *multipliers) {

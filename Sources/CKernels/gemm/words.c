@@ -18,7 +18,7 @@ void ck_panel16x64_pack(const ck_gemm_shape *shape, const void *codes, const int
   size_t inputs = shape->inputs, words = ck_sign_words(inputs);
   uint64_t *to = (uint64_t *)(void *)packed->codes;
   for (size_t n = panel_begin * ck_panel; n < panel_end * ck_panel; n++) {
-    const int8_t *row = n < shape->outputs ? (const int8_t *)codes + n * inputs : NULL;
+    const int8_t *row = n < shape->outputs ? (const int8_t *)codes + (n - panel_begin * ck_panel) * inputs : NULL;
     int32_t sum = 0;
     for (size_t t = 0; t < words; t++) {
       size_t left = inputs - t * 64, count = left < 64 ? left : 64;

@@ -12,5 +12,7 @@ void ck_relu_f32(float *_Nonnull y, size_t count);
 void ck_add_bias_f32(float *_Nonnull y, size_t rows, size_t columns, const float *_Nonnull bias);
 // y[n, m] += bias[n]: the same for outputs along the rows.
 void ck_add_row_bias_f32(float *_Nonnull y, size_t rows, size_t columns, const float *_Nonnull bias);
+// The place of the first infinity or NaN; `count` if there is none.
+size_t ck_first_not_finite_f32(const float *_Nonnull x, size_t count);
 
 #endif

@@ -95,6 +95,22 @@ void ck_gemm_multipliers(size_t groups, const float *_Nonnull group_scales, floa
 void ck_gemm_codes(int bits, size_t inputs, size_t group, const float *_Nonnull weights, float scale, const int8_t *_Nullable multipliers,
                    int8_t *_Nonnull codes);
 
+// The same for some outputs at once, with the same bits: codes[outputs, K], multipliers[outputs, groups] and scales[outputs].
+typedef struct ck_float_weights {
+  const float *_Nonnull weights;         // [outputs, K]
+  size_t inputs, group;                  // K; group as in ck_gemm_shape
+  int bits;                              // or ck_ternary
+  const float *_Nullable shared_scale;   // without groups: one scale for all outputs instead of one for each
+} ck_float_weights;
+// `codes` may be null: scales alone. multipliers are null without groups. Returns 0 where a weight is not finite, and what was written means nothing
+// then; else 1. With a shared scale weights are not asked.
+typedef int ck_fn_quantize_weights_s8_f32(const ck_float_weights *_Nonnull w, size_t outputs, int8_t *_Nullable codes, int8_t *_Nullable multipliers,
+                                          float *_Nonnull scales, void *_Nonnull workspace);
+// Its bytes of scratch memory.
+static inline size_t ck_quantize_weights_workspace(int bits, size_t inputs, size_t group) {
+  return (ck_gemm_groups(inputs, group) + (bits == ck_ternary ? 2 * (group == 0 ? inputs : group) : 0)) * 4;
+}
+
 // ---- Activations
 
 // X[M, K] as the caller has it, and how it gets its codes.
@@ -147,8 +163,9 @@ typedef struct ck_gemm_output {
 typedef void ck_fn_gemm(const ck_gemm_weights *_Nonnull w, const ck_gemm_activations *_Nonnull x, const ck_gemm_output *_Nonnull y,
                         size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end, void *_Nonnull workspace);
 typedef ck_gemm_sizes ck_fn_gemm_sizes(const ck_gemm_shape *_Nonnull shape);
-// Packs row-major codes[N, K], int8 or the bit patterns of 16-bit floats (|multiplier| ≤ 127, codes within their range), and multipliers[N, groups]
-// (null when group is 0) for panels panel_begin ..< panel_end, whose codes are zeros before, and fills the sums.
+// Packs panels panel_begin ..< panel_end, whose codes are zeros before, and fills their sums. `codes` are those of the outputs of these panels alone,
+// [outputs, K] row-major, int8 or the bit patterns of 16-bit floats (|multiplier| ≤ 127, codes within their range), so are multipliers[outputs, groups]
+// (null when group is 0).
 typedef void ck_fn_gemm_pack(const ck_gemm_shape *_Nonnull shape, const void *_Nonnull codes, const int8_t *_Nullable multipliers,
                              size_t panel_begin, size_t panel_end, const ck_gemm_arrays *_Nonnull packed);
 // The inverse: codes (or patterns) of output `n`, K of them, and its multipliers (one for each group).

@@ -62,8 +62,9 @@ typedef struct ck_sparse_s8 {
 void ck_sparse_block_norms(const float *_Nonnull dense, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns,
                            float *_Nonnull norms);
 // keep[i] = 1 for exactly `kept` ≤ count blocks of the largest norms, signs ignored (so that single weights are their own norms); of equal ones the
-// first. tally: 65,536 uint32 of scratch.
-void ck_sparse_keep_largest(const float *_Nonnull norms, size_t count, size_t kept, uint32_t *_Nonnull tally, uint8_t *_Nonnull keep);
+// first. Returns whether all norms are finite. count < 2³². scratch: as many uint32 as ck_sparse_keep_scratch says.
+size_t ck_sparse_keep_scratch(size_t count);
+int ck_sparse_keep_largest(const float *_Nonnull norms, size_t count, size_t kept, uint32_t *_Nonnull scratch, uint8_t *_Nonnull keep);
 // keep[i] = 1 for blocks with any weight whose mask[N, K] is not zero.
 void ck_sparse_keep_masked(const uint8_t *_Nonnull mask, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns,
                            uint8_t *_Nonnull keep);

@@ -90,7 +90,7 @@ void ck_sparse_f32_pack_strips(const ck_sparse_blocks *m, const float *values, u
   uint16_t *column = arrays->columns;
   uint32_t *strips = arrays->strips;
   ck_sparse_run *runs = arrays->runs;
-  size_t block = block_rows * block_columns;
+  size_t block = block_rows * block_columns, written = 0, all = offsets[s.strips] - offsets[0];
   for (size_t slice = 0; slice < s.slices; slice++) {
     size_t listed;
     uint32_t largest = count_slice(&s, slice, m->offsets, m->columns, &listed);
@@ -100,9 +100,18 @@ void ck_sparse_f32_pack_strips(const ck_sparse_blocks *m, const float *values, u
       uint32_t strip = s.order[i], first = offsets[strip] + s.cursor[strip];
       *strips++ = strip;
       uint32_t blocks = s.counts[strip], slice_start = (uint32_t)(slice * s.blocks_per_slice);
-      for (uint32_t b = 0; b < blocks; b++) column[b] = (uint16_t)(columns[first + b] - slice_start);
+      // Whole vectors where both sides have room for what lies behind the last one, and is written over: the number of rounds would be guessed wrong.
+      size_t padded = ((size_t)blocks + 15) / 16 * 16;
+      if (block == 1 && first + padded <= offsets[s.strips] && written + padded <= all) {
+        for (size_t b = 0; b < padded; b += 16)
+          for (size_t j = b; j < b + 16; j++) column[j] = (uint16_t)(columns[first + j] - slice_start), packed[j] = values[first + j];
+        packed += blocks;
+      } else {
+        for (uint32_t b = 0; b < blocks; b++) column[b] = (uint16_t)(columns[first + b] - slice_start);
+        packed = pack_blocks(values + first * block, blocks, block_rows, block_columns, packed);
+      }
       column += blocks;
-      packed = pack_blocks(values + first * block, blocks, block_rows, block_columns, packed);
+      written += blocks;
     }
     for (size_t strip = 0; strip < s.strips; strip++) s.cursor[strip] += s.counts[strip];
   }

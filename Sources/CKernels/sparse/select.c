@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../float_environment.h"
+#include "elementwise.h"
 #include "int8_weights.h"
 #include "scalar.h"
 #include "sparse.h"
@@ -143,52 +144,133 @@ static void guess_bounds(const float *norms, size_t count, size_t kept, uint32_t
   *low = rank + sample_margin < sample_count ? kept_threshold(sample, sample_count, rank + sample_margin, tally, &surplus) : 0;
 }
 
-// Gathers the numbers from `low` to `high`, at most `capacity`, and counts those above. Returns how many were gathered, `count` if too many. Each
-// place is written until a number in question has come: no branch that depends on the numbers.
-static size_t gather_between(const float *norms, size_t count, uint32_t low, uint32_t high, float *gathered, size_t capacity, size_t *above) {
-  size_t inside = 0, over = 0;
-  for (size_t first = 0; first < count; first += 1024) {
-    size_t end = count - first < 1024 ? count : first + 1024;
-    if (inside + 1024 > capacity) return count;
-    for (size_t i = first; i < end; i++) {
-      uint32_t bits = magnitude_bits(norms[i]);
-      gathered[inside] = norms[i];
-      inside += bits - low <= high - low;
-      over += bits > high;
-    }
-  }
-  *above = over;
-  return inside;
-}
-
-// The same with one pass over the numbers and a little: what a sample cannot tell is gathered in `room`. Falls back on counting all.
-static uint32_t kept_threshold_of_many(const float *norms, size_t count, size_t kept, uint32_t *tally, float *room, size_t capacity,
-                                       size_t *surplus) {
+// Where the smallest kept magnitude almost surely lies, and what is found there: places and numbers, at most `capacity`.
+typedef struct doubtful {
   uint32_t low, high;
-  size_t above;
-  guess_bounds(norms, count, kept, tally, room, &low, &high);
-  size_t inside = gather_between(norms, count, low, high, room, capacity, &above);
-  if (inside == count || kept <= above || kept > above + inside) return kept_threshold(norms, count, kept, tally, surplus);
-  return kept_threshold(room, inside, kept - above, tally, surplus);
+  uint32_t *places;
+  float *numbers;
+  size_t capacity, count;
+} doubtful;
+
+enum { chunk = 4096, line_floats = 16, floats_ahead = 2048, largest_finite = 0x7F7FFFFF };
+
+// Marks up to `chunk` numbers: 1 above the bounds, 2 between them, else 0; returns how many are above. With signs they compare in vectors on every
+// processor. Numbers are fetched 8 KiB ahead: with loads of 128 bits a core reads at half of the memory's bandwidth otherwise.
+static int mark_line(const float *line, int32_t least, int32_t most, uint8_t *restrict marks) {
+  int32_t found[line_floats], wrong = 0;
+  for (size_t i = 0; i < line_floats; i++) {
+    int32_t bits = (int32_t)magnitude_bits(line[i]);
+    found[i] = (bits >= least ? 2 : 0) - (bits > most ? 1 : 0);
+    wrong |= bits > largest_finite ? 1 : 0;
+  }
+  for (size_t i = 0; i < line_floats; i++) marks[i] = (uint8_t)found[i];
+  return wrong;
 }
 
-void ck_sparse_keep_largest(const float *norms, size_t count, size_t kept, uint32_t *tally, uint8_t *keep) {
-  if (kept == 0) {
-    memset(keep, 0, count);
-    return;
+static size_t mark_by_bounds(const float *norms, size_t count, const doubtful *d, uint8_t *marks, int *wrong) {
+  size_t first = 0;
+  int32_t low = (int32_t)d->low, high = (int32_t)d->high;
+  for (; first + line_floats <= count; first += line_floats) {
+    __builtin_prefetch(norms + first + floats_ahead);
+    *wrong |= mark_line(norms + first, low, high, marks + first);
   }
+  if (first < count) {
+    float line[line_floats] = {0};
+    uint8_t found[line_floats];
+    memcpy(line, norms + first, (count - first) * sizeof *line);
+    *wrong |= mark_line(line, low, high, found);
+    memcpy(marks + first, found, count - first);
+  }
+  uint16_t above = 0;
+  for (size_t i = 0; i < count; i++) above = (uint16_t)(above + (marks[i] & 1));
+  return above;
+}
+
+// Which of 64 marks are 2, as bits. A product brings the lowest bits of eight bytes together.
+static uint64_t bits_of_twos(const uint8_t *marks) {
+  uint64_t bits = 0;
+  for (int i = 0; i < 8; i++) {
+    uint64_t eight;
+    memcpy(&eight, marks + 8 * i, 8);
+    bits |= (eight >> 1 & 0x0101010101010101ull) * 0x0102040810204080ull >> 56 << (8 * i);
+  }
+  return bits;
+}
+
+// Lists what the marks between `first` and `end` leave open. Four at a time of 64: seldom there are more. False if there is no room.
+static int list_doubtful(const float *norms, size_t first, size_t end, const uint8_t *marks, doubtful *d) {
+  size_t found = d->count;
+  for (size_t start = first; start < end; start += 64) {
+    uint8_t padded[64] = {0};
+    const uint8_t *these = marks + start;
+    if (end - start < 64) these = memcpy(padded, these, end - start);
+    if (found + 68 > d->capacity) return 0;
+    uint64_t bits = bits_of_twos(these);
+    size_t ones = (size_t)__builtin_popcountll(bits);
+    for (size_t i = 0; i < ones; i += 4)
+      for (size_t j = 0; j < 4; j++, bits &= bits - 1) d->places[found + i + j] = (uint32_t)(start + (size_t)__builtin_ctzll(bits | 1ull << 63));
+    found += ones;
+  }
+  for (size_t i = d->count; i < found; i++) d->numbers[i] = norms[d->places[i]];
+  d->count = found;
+  return 1;
+}
+
+// One pass over the numbers: marks all but those between the bounds, which it lists, and finds whether all are finite. False where they are too many or
+// the bounds were guessed wrong.
+static int mark_certain(const float *norms, size_t count, size_t kept, uint8_t *keep, doubtful *d, size_t *above, int *are_finite) {
+  int wrong = 0;
+  *above = 0;
+  for (size_t first = 0; first < count; first += chunk) {
+    size_t here = count - first < chunk ? count - first : chunk;
+    *above += mark_by_bounds(norms + first, here, d, keep + first, &wrong);
+    if (!list_doubtful(norms, first, first + here, keep, d)) return 0;
+  }
+  *are_finite = !wrong;
+  return *above < kept && kept <= *above + d->count;
+}
+
+static void mark_doubtful(const doubtful *d, size_t kept, uint32_t *tally, uint8_t *keep) {
   size_t surplus;
-  // Until the marks are made, their memory has room for a quarter of the numbers.
-  float *room = (float *)(((uintptr_t)keep + 3) & ~(uintptr_t)3);
-  uint32_t threshold = count < 8 * sample_count ? kept_threshold(norms, count, kept, tally, &surplus)
-                                                : kept_threshold_of_many(norms, count, kept, tally, room, (count - 3) / 4, &surplus);
-  // With signs they compare in vectors on every processor.
+  uint32_t threshold = kept_threshold(d->numbers, d->count, kept, tally, &surplus);
+  for (size_t i = d->count; i-- > 0;) {
+    uint32_t bits = magnitude_bits(d->numbers[i]);
+    int is_surplus = bits == threshold && surplus > 0;
+    keep[d->places[i]] = bits >= threshold && !is_surplus;
+    surplus -= (size_t)is_surplus;
+  }
+}
+
+static void mark_all(const float *norms, size_t count, size_t kept, uint32_t *tally, uint8_t *keep) {
+  size_t surplus;
+  uint32_t threshold = kept_threshold(norms, count, kept, tally, &surplus);
   for (size_t i = 0; i < count; i++) keep[i] = (int32_t)magnitude_bits(norms[i]) >= (int32_t)threshold;
   for (size_t i = count; surplus > 0;) {
     if (magnitude_bits(norms[--i]) != threshold) continue;
     keep[i] = 0;
     surplus--;
   }
+}
+
+size_t ck_sparse_keep_scratch(size_t count) { return 2 * half_digits + (count < 8 * sample_count ? 0 : count / 8); }
+
+int ck_sparse_keep_largest(const float *norms, size_t count, size_t kept, uint32_t *scratch, uint8_t *keep) {
+  if (kept == 0) {
+    memset(keep, 0, count);
+    return ck_first_not_finite_f32(norms, count) == count;
+  }
+  if (count >= 8 * sample_count) {
+    int are_finite;
+    size_t above, capacity = count / 16;
+    doubtful d = {0, 0, scratch + 2 * half_digits, (float *)(void *)(scratch + 2 * half_digits + capacity), capacity, 0};
+    guess_bounds(norms, count, kept, scratch, (float *)(void *)d.places, &d.low, &d.high);  // a sample needs no more room than both lists
+    if (mark_certain(norms, count, kept, keep, &d, &above, &are_finite)) {
+      mark_doubtful(&d, kept - above, scratch, keep);
+      return are_finite;
+    }
+  }
+  mark_all(norms, count, kept, scratch, keep);
+  return ck_first_not_finite_f32(norms, count) == count;
 }
 
 void ck_sparse_keep_masked(const uint8_t *mask, size_t inputs, size_t outputs, size_t block_rows, size_t block_columns, uint8_t *keep) {
@@ -221,7 +303,11 @@ static void collect_block(const dense_view *v, size_t strip, size_t column, floa
 static void collect_strip(const dense_view *v, size_t strip, const uint32_t *columns, size_t blocks, float *values) {
   size_t block = v->block_rows * v->block_columns;
   if (block == 1 && v->mask == NULL) {
-    for (size_t b = 0; b < blocks; b++) values[b] = v->dense[strip * v->inputs + columns[b]];
+    const float *row = v->dense + strip * v->inputs;
+    for (size_t b = 0; b < blocks; b++) {
+      __builtin_prefetch(row + columns[b + 64 < blocks ? b + 64 : blocks - 1]);
+      values[b] = row[columns[b]];
+    }
     return;
   }
   for (size_t b = 0; b < blocks; b++) collect_block(v, strip, columns[b], values + b * block);

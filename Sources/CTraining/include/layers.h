@@ -21,8 +21,6 @@ void ck_add_column_sums_f32(const float *_Nonnull x, size_t rows, size_t columns
 void ck_fill_rows_f32(const float *_Nonnull row, size_t rows, size_t columns, float *_Nonnull destination);
 // x[i] *= factor.
 void ck_scale_f32(float *_Nonnull x, size_t count, float factor);
-// Index of the first element that is NaN or infinite; count if there is none.
-size_t ck_first_not_finite_f32(const float *_Nonnull x, size_t count);
 // values[i] = source[indices[i]].
 void ck_gather_i64(const int64_t *_Nonnull source, const int64_t *_Nonnull indices, size_t count, int64_t *_Nonnull values);
 // A permutation of 0…count − 1 (Fisher and Yates), by xoshiro256++ from state[4], not all zero, without bias (Lemire 2019).

@@ -86,7 +86,7 @@ internal struct WeightQuantizer {
             var scratch = [UInt32](repeating: 0, count: scheme.isTernary ? 2 * count : 0)
             return ck_gemm_channel_scale(kernelBits, count, weights, &scratch)
         }
-        // Why 2 bits rounded to nearest have positive scales alone: gemm_quantize.c. GPTQ makes up for what clipping takes.
+        // Why 2 bits rounded to nearest have positive scales alone: gemm/weights.h. GPTQ makes up for what clipping takes.
         let scale = Self.searchedScale(weights, count: count, format, eitherSign: rounding == .gptq || scheme.bits > 2)
         return scale == 0 && !format.isBinary ? 1 : scale
     }

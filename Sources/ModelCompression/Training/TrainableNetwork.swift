@@ -1,4 +1,5 @@
 public import CompactNumerics
+internal import CKernels
 internal import CTraining
 
 /// Layers one after the other, with backward pass and gradients. What training, pruning and quantization work on; `deployed` gives the

@@ -1,4 +1,5 @@
 internal import CompactNumerics
+internal import CKernels
 internal import CTraining
 internal import Foundation
 

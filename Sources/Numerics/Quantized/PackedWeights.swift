@@ -8,7 +8,9 @@ internal struct PackedWeights: Sendable {
     let outputs: Int
     let group: Int
     private let memory: PackedMemory
-    // Pointers into the memory.
+    // The list of pairs that could saturate, whose length is known when all codes are.
+    private let pairs: PackedMemory?
+    // Pointers into both.
     nonisolated(unsafe) private let weights: ck_gemm_weights
 
     /// Packs `codes` [N, K], int8 or bit patterns of 16-bit floats, `multipliers` [N, groups] where there are groups, and `scales` [N] where the format has
@@ -17,25 +19,40 @@ internal struct PackedWeights: Sendable {
         _ config: UnsafePointer<ck_gemm_config>, codes: UnsafeRawPointer, multipliers: UnsafePointer<Int8>?, scales: UnsafePointer<Float>?,
         inputs: Int, outputs: Int, group: Int
     ) {
+        let rowBytes = inputs * (config.pointee.bits == 16 ? 2 : 1), groups = group == 0 ? 0 : (inputs + group - 1) / group
+        self.init(config, inputs: inputs, outputs: outputs, group: group) { rows, placed in
+            if let placed, let scales { placed.update(from: scales + rows.lowerBound, count: rows.count) }
+            return (codes + rows.lowerBound * rowBytes, multipliers.map { $0 + rows.lowerBound * groups })
+        }
+    }
+
+    /// Packs panel by panel: `panel` gives codes [rows, K] and multipliers [rows, groups] of some outputs, valid until it is called again, and writes their
+    /// scales where the format has any. So that codes of the whole matrix need not be there, and those of a panel are packed while they are in the cache.
+    init<Failure: Error>(
+        _ config: UnsafePointer<ck_gemm_config>, inputs: Int, outputs: Int, group: Int,
+        panel: (_ rows: Range<Int>, _ scales: UnsafeMutablePointer<Float>?) throws(Failure) -> (UnsafeRawPointer, UnsafePointer<Int8>?)
+    ) throws(Failure) {
         (self.config, self.inputs, self.outputs, self.group) = (config, inputs, outputs, group)
         var shape = ck_gemm_shape(inputs: inputs, outputs: outputs, group: group)
-        let sizes = config.pointee.sizes(&shape)
-        let needsPairs = config.pointee.needs & UInt32(ck_gemm_needs_unsafe_pairs) != 0
-        let pairs = needsPairs ? ck_gemm_list_unsafe(inputs, outputs, codes.assumingMemoryBound(to: Int8.self), nil, nil) : 0
-        let starts = needsPairs ? ck_gemm_unsafe_start_count(inputs, outputs) : 0
+        let sizes = config.pointee.sizes(&shape), step = config.pointee.n_step
         var measure = Carver(nil)
-        _ = Arrays(sizes, starts: starts, pairs: pairs, from: &measure)
+        _ = Arrays(sizes, from: &measure)
         memory = PackedMemory(byteCount: measure.byteCount)
         var carver = Carver(memory.base)
-        let arrays = Arrays(sizes, starts: starts, pairs: pairs, from: &carver)
-        if sizes.scales > 0, let scales { arrays.scales!.update(from: scales, count: outputs) }
-        if needsPairs { ck_gemm_list_unsafe(inputs, outputs, codes.assumingMemoryBound(to: Int8.self), arrays.starts, arrays.units) }
+        let arrays = Arrays(sizes, from: &carver)
         var packed = ck_gemm_arrays(codes: arrays.codes!, multipliers: arrays.multipliers, sums: arrays.sums)
-        config.pointee.pack_weights(&shape, codes, multipliers, 0, Self.panels(outputs: outputs, config), &packed)
+        var list = config.pointee.needs & UInt32(ck_gemm_needs_unsafe_pairs) == 0 ? nil : UnsafePairs(inputs: inputs, outputs: outputs)
+        for number in 0..<Self.panels(outputs: outputs, config) {
+            let rows = number * step..<min(outputs, (number + 1) * step)
+            let (codes, multipliers) = try panel(rows, sizes.scales == 0 ? nil : arrays.scales! + rows.lowerBound)
+            config.pointee.pack_weights(&shape, codes, multipliers, number, number + 1, &packed)
+            list?.append(codes.assumingMemoryBound(to: Int8.self), outputs: rows.count)
+        }
+        let pairs = list?.packed()
+        self.pairs = pairs?.memory
         weights = ck_gemm_weights(
             inputs: inputs, outputs: outputs, group: group, codes: arrays.codes!, multipliers: group == 0 ? nil : UnsafePointer(arrays.multipliers),
-            sums: arrays.sums, scales: arrays.scales, unsafe_starts: needsPairs ? UnsafePointer(arrays.starts) : nil,
-            unsafe_units: needsPairs ? UnsafePointer(arrays.units) : nil)
+            sums: arrays.sums, scales: arrays.scales, unsafe_starts: pairs?.starts, unsafe_units: pairs?.units)
     }
 
     /// Where the arrays lie in one piece of memory.
@@ -44,16 +61,51 @@ internal struct PackedWeights: Sendable {
         let multipliers: UnsafeMutablePointer<Int8>?
         let sums: UnsafeMutablePointer<Int32>?
         let scales: UnsafeMutablePointer<Float>?
-        let starts: UnsafeMutablePointer<UInt32>?
-        let units: UnsafeMutablePointer<UInt8>?
 
-        init(_ sizes: ck_gemm_sizes, starts: Int, pairs: Int, from carver: inout Carver) {
+        init(_ sizes: ck_gemm_sizes, from carver: inout Carver) {
             codes = carver.take(UInt8.self, sizes.code_bytes)
             multipliers = carver.take(Int8.self, sizes.multipliers)
             sums = carver.take(Int32.self, sizes.sums)
             scales = carver.take(Float.self, sizes.scales)
-            self.starts = carver.take(UInt32.self, starts)
-            units = carver.take(UInt8.self, pairs)
+        }
+    }
+
+    /// The lists of ck_gemm_list_unsafe, grown panel by panel.
+    private struct UnsafePairs {
+        private let inputs: Int
+        private var starts: [UInt32]
+        private var units: [UInt8] = []
+
+        init(inputs: Int, outputs: Int) {
+            self.inputs = inputs
+            starts = [0]
+            starts.reserveCapacity(ck_gemm_unsafe_start_count(inputs, outputs))
+        }
+
+        mutating func append(_ codes: UnsafePointer<Int8>, outputs: Int) {
+            let base = UInt32(units.count), count = ck_gemm_unsafe_start_count(inputs, outputs)
+            withUnsafeTemporaryAllocation(of: UInt32.self, capacity: count) { here in
+                withUnsafeTemporaryAllocation(of: UInt8.self, capacity: outputs * ((inputs + 3) / 4)) { listed in
+                    let found = ck_gemm_list_unsafe(inputs, outputs, codes, here.baseAddress, listed.baseAddress)
+                    units.append(contentsOf: listed[..<found])
+                    starts.removeLast()
+                    starts.append(contentsOf: here.lazy.map { $0 + base })
+                }
+            }
+        }
+
+        func packed() -> (memory: PackedMemory, starts: UnsafePointer<UInt32>, units: UnsafePointer<UInt8>) {
+            func place(_ carver: inout Carver) -> (UnsafeMutablePointer<UInt32>?, UnsafeMutablePointer<UInt8>?) {
+                (carver.take(UInt32.self, starts.count), carver.take(UInt8.self, units.count))
+            }
+            var measure = Carver(nil)
+            _ = place(&measure)
+            let memory = PackedMemory(byteCount: measure.byteCount)
+            var carver = Carver(memory.base)
+            let (placedStarts, placedUnits) = place(&carver)
+            placedStarts!.update(from: starts, count: starts.count)
+            placedUnits!.update(from: units, count: units.count)
+            return (memory, UnsafePointer(placedStarts!), UnsafePointer(placedUnits!))
         }
     }
 
@@ -66,7 +118,7 @@ internal struct PackedWeights: Sendable {
     }
 
     /// Bytes really held, padding included.
-    var byteCount: Int { memory.byteCount }
+    var byteCount: Int { memory.byteCount + (pairs?.byteCount ?? 0) }
 
     /// The scale of output `n`.
     func scale(_ n: Int) -> Float { weights.scales![n] }
@@ -83,7 +135,7 @@ internal struct PackedWeights: Sendable {
     }
 
     func withCStruct<Result>(_ body: (UnsafePointer<ck_gemm_weights>) -> Result) -> Result {
-        withExtendedLifetime(memory) { withUnsafePointer(to: weights, body) }
+        withExtendedLifetime((memory, pairs)) { withUnsafePointer(to: weights, body) }
     }
 }
 

@@ -21,20 +21,12 @@ public struct QuantizedMatrix: Sendable {
     /// - Throws: `NumericsError.notFinite`, `.outOfRange` for an empty matrix or more than `maximumColumns` columns.
     public init(_ weight: Matrix, scheme: QuantizationScheme) throws(NumericsError) {
         try Self.check(rows: weight.rows, columns: weight.columns, scheme: scheme)
-        if let at = weight.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
-        let codes = AlignedBuffer<Int8>(unfilledCount: weight.count)
-        let groups = scheme.groups(columns: weight.columns)
-        let multipliers = AlignedBuffer<Int8>(unfilledCount: weight.rows * groups)
-        let scales = AlignedBuffer<Float>(unfilledCount: weight.rows)
-        weight.withUnsafeBufferPointer { elements in
-            guard let start = elements.baseAddress else { return }
-            Self.quantize(
-                start, rows: weight.rows, columns: weight.columns, scheme: scheme, codes: codes.baseAddress,
-                multipliers: multipliers.baseAddress, scales: scales.baseAddress)
+        let config = Self.config(scheme)
+        let quantizer = try PanelQuantizer(weight, scheme: scheme, panelRows: config.pointee.n_step)
+        (rows, columns, self.scheme) = (weight.rows, weight.columns, scheme)
+        packed = try PackedWeights(config, inputs: weight.columns, outputs: weight.rows, group: scheme.group) { rows, scales throws(NumericsError) in
+            try quantizer.quantize(rows: rows, scales: scales!)
         }
-        self.init(
-            rows: weight.rows, columns: weight.columns, scheme: scheme, codes: codes.baseAddress, multipliers: multipliers.baseAddress,
-            scales: scales.baseAddress)
     }
 
     /// Packs codes[N, K], multipliers[N, K / group rounded up] (empty without groups) and scales[N] that come from elsewhere.
@@ -94,37 +86,6 @@ public struct QuantizedMatrix: Sendable {
     private static func check(rows: Int, columns: Int, scheme: QuantizationScheme) throws(NumericsError) {
         guard rows >= 1, columns >= 1, columns <= maximumColumns else {
             throw .outOfRange(what: "quantized weights", allowed: "1×1 to n×\(maximumColumns)", found: "\(rows)×\(columns)")
-        }
-    }
-
-    private static func quantize(
-        _ weight: UnsafePointer<Float>, rows: Int, columns: Int, scheme: QuantizationScheme, codes: UnsafeMutablePointer<Int8>,
-        multipliers: UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>
-    ) {
-        let bits = scheme.isTernary ? Int32(ck_ternary) : Int32(scheme.bits)
-        let sharing =
-            switch scheme.granularity {
-            case .tensor: rows * columns
-            case .channel: columns
-            case .group(let size): size
-            }
-        let sorting = AlignedBuffer<UInt32>(unfilledCount: scheme.isTernary ? 2 * sharing : 0)
-        switch scheme.granularity {
-        case .tensor, .channel:
-            let shared = scheme.granularity == .tensor ? ck_gemm_channel_scale(bits, rows * columns, weight, sorting.baseAddress) : nil
-            for n in 0..<rows {
-                scales[n] = shared ?? ck_gemm_channel_scale(bits, columns, weight + n * columns, sorting.baseAddress)
-                ck_gemm_codes(bits, columns, 0, weight + n * columns, scales[n], nil, codes + n * columns)
-            }
-        case .group(let size):
-            let groups = scheme.groups(columns: columns)
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: groups) { wanted in
-                for n in 0..<rows {
-                    scales[n] = ck_gemm_group_scale(bits, columns, size, weight + n * columns, wanted.baseAddress!, sorting.baseAddress)
-                    ck_gemm_multipliers(groups, wanted.baseAddress!, scales[n], multipliers + n * groups)
-                    ck_gemm_codes(bits, columns, size, weight + n * columns, scales[n], multipliers + n * groups, codes + n * columns)
-                }
-            }
         }
     }
 

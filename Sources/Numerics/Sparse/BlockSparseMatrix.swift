@@ -36,7 +36,7 @@ public struct BlockSparseMatrix: Sendable {
     public init(
         _ dense: Matrix, sparsity: Double, shape: BlockShape, values: SparseValues = .float32, expectedRows: Int = 64
     ) throws(NumericsError) {
-        try Self.check(dense)
+        try CanonicalBlocks.checkSize(rows: dense.rows, columns: dense.columns)
         let keep = try largestBlocks(dense, shape: shape, sparsity: sparsity)
         try self.init(CanonicalBlocks(dense, shape: shape, keep: keep, mask: nil), values: values, expectedRows: expectedRows)
     }
@@ -122,7 +122,7 @@ public struct BlockSparseMatrix: Sendable {
 
     private static func check(_ dense: Matrix) throws(NumericsError) {
         try CanonicalBlocks.checkSize(rows: dense.rows, columns: dense.columns)
-        if let at = dense.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
+        try requireFinite(dense)
     }
 
     /// Bytes really held: values, columns and the lists that find them.

@@ -43,7 +43,9 @@ public struct WeightMask: Sendable, Hashable {
 
 /// Marks the blocks [strips, across] of `weight` that stay when the share `sparsity` of them is pruned, smallest norms first.
 ///
-/// The number kept is exactly blocks − round(sparsity · blocks); of blocks with equal norms the first in row order stay.
+/// The weights are checked on the way. The number kept is exactly blocks − round(sparsity · blocks); of blocks with equal norms the first in row order stay.
+///
+/// - Throws: `NumericsError.outOfRange` for a sparsity outside 0…1, `.notFinite` for weights that are no numbers.
 internal func largestBlocks(_ weight: Matrix, shape: BlockShape, sparsity: Double) throws(NumericsError) -> AlignedBuffer<UInt8> {
     guard sparsity >= 0, sparsity <= 1 else {
         throw .outOfRange(what: "sparsity", allowed: "a number from 0 to 1", found: "\(sparsity)")
@@ -51,18 +53,25 @@ internal func largestBlocks(_ weight: Matrix, shape: BlockShape, sparsity: Doubl
     let count = shape.strips(outputs: weight.rows) * shape.across(inputs: weight.columns)
     let kept = count - Int((sparsity * Double(count)).rounded())
     let keep = AlignedBuffer<UInt8>(unfilledCount: count)
-    let tally = AlignedBuffer<UInt32>(unfilledCount: 65536)
+    let scratch = AlignedBuffer<UInt32>(unfilledCount: ck_sparse_keep_scratch(count))
     // Magnitudes are all that counts: single weights are their own norms.
     if shape == .single {
-        weight.withUnsafeBufferPointer { elements in
-            ck_sparse_keep_largest(elements.baseAddress!, count, kept, tally.baseAddress, keep.baseAddress)
+        let areFinite = weight.withUnsafeBufferPointer { elements in
+            ck_sparse_keep_largest(elements.baseAddress!, count, kept, scratch.baseAddress, keep.baseAddress)
         }
+        if areFinite == 0 { try requireFinite(weight) }
     } else {
+        try requireFinite(weight)
         let norms = AlignedBuffer<Float>(unfilledCount: count)
         weight.withUnsafeBufferPointer { elements in
             ck_sparse_block_norms(elements.baseAddress!, weight.columns, weight.rows, shape.rows, shape.columns, norms.baseAddress)
         }
-        ck_sparse_keep_largest(norms.baseAddress, count, kept, tally.baseAddress, keep.baseAddress)
+        _ = ck_sparse_keep_largest(norms.baseAddress, count, kept, scratch.baseAddress, keep.baseAddress)
     }
     return keep
+}
+
+/// - Throws: `NumericsError.notFinite` for NaN and infinity.
+internal func requireFinite(_ weight: Matrix) throws(NumericsError) {
+    if let at = weight.firstNonFinite { throw .notFinite(what: "weights", row: at.row, column: at.column) }
 }

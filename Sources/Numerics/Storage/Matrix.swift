@@ -1,3 +1,5 @@
+internal import CKernels
+
 // Loops over elements are `while` loops over pointers: in a debug build, where users run their first experiments, ranges and
 // buffer subscripts cost several times as much.
 
@@ -172,8 +174,7 @@ extension Matrix {
     public var firstNonFinite: (row: Int, column: Int)? {
         withUnsafeBufferPointer { elements in
             guard let start = elements.baseAddress else { return nil }
-            var index = 0
-            while index < count && start[index].isFinite { index &+= 1 }
+            let index = ck_first_not_finite_f32(start, count)
             return index < count ? (index / columns, index % columns) : nil
         }
     }

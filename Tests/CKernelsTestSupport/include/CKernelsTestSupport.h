@@ -93,6 +93,16 @@ int ck_test_nm(ck_isa isa, const ck_test_nm_case *_Nonnull c);
 // 1 where rounding, quantizing, ranges, interleaving and signs of `count` numbers of all kinds have the bits that scalar.h says.
 int ck_test_elements(ck_isa isa, size_t count, uint64_t seed);
 
+// Quantizing of weights: 1 where codes, multipliers and scales have the bits of the portable kernel, codes follow the rule, the scale of 2-bit codes has
+// the least error, and a weight that is not finite is found.
+typedef struct ck_test_weights_case {
+  int bits;  // or ck_ternary
+  size_t inputs, outputs, group;
+  int kind;  // random, zeros, subnormals, near the largest number, ties, one magnitude with either sign, few that are not zero: 0…6
+  uint64_t seed;
+} ck_test_weights_case;
+int ck_test_quantize_weights(ck_isa isa, const ck_test_weights_case *_Nonnull c);
+
 // All three products of floats, gemm_f32_f16, gemm_f32_bf16 and gemm_bf16_bf16, and all types of output. Sums must lie within the bounds of gemm.h, and
 // those of gemm_bf16_bf16 have the bits of the portable kernel (NaNs but for their payload). Numbers are near 1; or of any size up to 2⁵³, subnormals with
 // them; or their products are around 2⁻¹²⁶; or infinities, NaNs, zeros and subnormals are among them.
