@@ -16,7 +16,9 @@ struct Gemm: ParsableCommand {
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Shapes: M rows, K inputs, N outputs.", valueName: "MxKxN"))
     var shapes = Gemm.defaultShapes
 
-    @Option(parsing: .upToNextOption, help: "Formats: f16, bf16, bf16a16, w8a8, w8a7, w4a8-g32, w2a8-channel, ternary-channel, w1a8-channel, w1a1-channel, …")
+    @Option(
+        parsing: .upToNextOption,
+        help: "Formats: f16, bf16, bf16a16, w8a8, w8a7, w4a8-g32, w2a8-channel, ternary-channel, w1a8-channel, w1a1-channel, …")
     var formats: [String] = []
 
     static let defaultShapes = [

@@ -48,7 +48,8 @@ import Testing
                     for kind in 0..<7 {
                         var c = ck_test_weights_case(
                             bits: bits, inputs: inputs, outputs: 1 + inputs % 5, group: group, kind: Int32(kind), seed: testSeed &+ UInt64(inputs))
-                        #expect(ck_test_quantize_weights(set.isa, &c) == 1, "\(bits) bits, K \(inputs), group \(group), kind \(kind), seed \(testSeed)")
+                        #expect(
+                            ck_test_quantize_weights(set.isa, &c) == 1, "\(bits) bits, K \(inputs), group \(group), kind \(kind), seed \(testSeed)")
                     }
                 }
             }

@@ -35,6 +35,7 @@ private func squaredDistance(_ a: Matrix, _ b: Matrix) -> Double {
         QuantizationConfiguration(format: .threeBits(.w4a8), activations: .none, rounding: .gptq, weights: .asymmetric, correctsBias: true),
         QuantizationConfiguration(format: .integer(.w2a8), activations: .none, rounding: .searchedScale),
         QuantizationConfiguration(format: .half(.bf16)),
+        QuantizationConfiguration(format: .half(.bf16a16)),
         QuantizationConfiguration(format: .float32),
     ]
 

@@ -29,6 +29,26 @@ import Testing
         }
     }
 
+    /// Formats of 16 bits by their names, and one that has none.
+    @Test(arguments: HalfMatrix.Format.allCases) func halvesComeBack(format: HalfMatrix.Format) throws {
+        try temporary { path in
+            let layer = try HalfLinear(
+                Linear(weight: Matrix(rows: 5, columns: 3) { Float($0) - 1.5 * Float($1) }, bias: [1, 2, 3, 4, 5]), format: format)
+            try DeployedModel.write(Sequential([layer]), to: path)
+            let read = try #require(DeployedModel.read(from: path).layers[0] as? HalfLinear),
+                x = try Matrix(rows: 1, columns: 3, elements: [0.3, -2, 7])
+            #expect(read.weight.format == format && read.weight.patterns() == layer.weight.patterns() && read(x) == layer(x))
+            let file = try SafetensorsFile(path: path), layers = try #require(file.metadata["layers"])
+            let metadata = [
+                "kind": DeployedModel.kind, "schema": "2", "deflated": "{}",
+                "layers": layers.replacingOccurrences(of: "\"\(format.rawValue)\"", with: "\"bf16a8\""),
+            ]
+            try SafetensorsFile.write([], metadata: metadata, to: path)
+            let error = #expect(throws: ModelFileError.self) { try DeployedModel.read(from: path) }
+            #expect(error?.description.contains("bf16a8") == true, "\(error?.description ?? "none")")
+        }
+    }
+
     private func compare(_ a: any Layer, _ b: any Layer) {
         switch (a, b) {
         case (let a as QuantizedLinear, let b as QuantizedLinear):

@@ -222,6 +222,31 @@ import Testing
     }
 }
 
+extension HalfLinearTests {
+    /// Rows that are no numbers stay so, the others are as they were; no rows and no inputs are legal.
+    @Test(arguments: HalfMatrix.Format.allCases) func numbersAtTheEnds(format: HalfMatrix.Format) throws {
+        let linear = try Linear(weight: Matrix(rows: 2, columns: 3) { Float($0 + $1) + 0.5 }, bias: [1, -1]),
+            layer = try HalfLinear(linear, format: format)
+        let x = try Matrix(
+            rows: 6, columns: 3,
+            elements: [
+                .nan, 0, 0, .infinity, 1, 1, .infinity, -.infinity, 0, 1, 2, 3, 0x1p-140, 0x1p-130, -0x1p-149, .greatestFiniteMagnitude, 0, 0,
+            ])
+        let y = layer(x)
+        for n in 0..<2 {
+            #expect(y[0, n].isNaN && y[1, n] == .infinity && y[2, n].isNaN)
+            #expect(y[3, n] == layer(try Matrix(rows: 1, columns: 3, elements: [1, 2, 3]))[0, n])
+            #expect(y[4, n] == linear.bias![n])  // far below the bias; flushed where activations are BF16
+            // Rounded to BF16 the largest float32 is infinite; times 0.5 it is not.
+            #expect(y[5, n] == (format == .bf16a16 || n == 1 ? .infinity : 0.5 * .greatestFiniteMagnitude))
+        }
+        let empty = try HalfLinear(Linear(weight: Matrix(rows: 2, columns: 0), bias: [1, 2]), format: format)
+        #expect(
+            empty(Matrix(rows: 3, columns: 0)).bits == [1, 2, 1, 2, 1, 2].map { Float($0).bitPattern } && layer(Matrix(rows: 0, columns: 3)).rows == 0
+        )
+    }
+}
+
 /// Matrices large enough to be stored in parts, which threads share where rows are few.
 @Suite struct SparsePartsTests {
     @Test(arguments: BlockShape.all.prefix(2), SparseValues.allCases)

@@ -7,10 +7,10 @@ public struct HalfMatrix: Sendable {
     public enum Format: String, Sendable, Hashable, CaseIterable {
         case fp16 = "f16"
         case bf16 = "bf16"
-        /// BF16 weights times activations that are rounded to BF16 as well, sums in float32: what `vdpbf16ps` computes. Activations go to nearest, ties to
-        /// even; a sum takes the odd of two inputs first, then the even one, each product and sum rounded once, and subnormal factors and sums count as 0. Portable
-        /// and every x86-64 instruction set give the same bits. With the weights and activations as rounded, an output is within
-        /// (K + 2) · 2⁻²³ · Σ |x · w| of the exact sum, and an absolute term for what was flushed (gemm.h derives both).
+        /// BF16 weights times activations that are rounded to BF16 as well (to nearest, ties to even), sums in float32: what `vdpbf16ps` computes. A sum takes
+        /// the odd of two inputs first, then the even one, each by a fused multiply-add, which rounds once; subnormal factors and sums count as 0.
+        /// Portable code and every instruction set of x86-64 give the same bits. With weights and activations as rounded, an output is within
+        /// (K + 2) · 2⁻²³ · Σ |x · w| + 2⁻¹²⁵ · Σ (1 + |x| + |w|) of the exact sum (gemm.h derives it).
         case bf16a16 = "bf16a16"
 
         /// Bits of the largest finite number: 65,504 and about 3.39e38.

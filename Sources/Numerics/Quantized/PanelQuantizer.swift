@@ -36,7 +36,8 @@ internal struct PanelQuantizer: ~Copyable {
     func quantize(rows: Range<Int>, scales: UnsafeMutablePointer<Float>) throws(NumericsError) -> (UnsafeRawPointer, UnsafePointer<Int8>?) {
         let placed = group == 0 ? nil : multipliers.baseAddress
         try run(
-            outputs: rows.count, first: rows.lowerBound * weight.columns, inputs: weight.columns, shared: sharesScale ? UnsafePointer(shared.baseAddress) : nil,
+            outputs: rows.count, first: rows.lowerBound * weight.columns, inputs: weight.columns,
+            shared: sharesScale ? UnsafePointer(shared.baseAddress) : nil,
             codes: codes.baseAddress, multipliers: placed, scales: scales)
         return (UnsafeRawPointer(codes.baseAddress), placed.map { UnsafePointer($0) })
     }

@@ -56,15 +56,17 @@ internal final class PackedMemory: @unchecked Sendable {
     /// memory, stay small pages: `byteCount` is what is held. Nil where that is not to be had.
     private static func hugePages(byteCount: Int) -> UnsafeMutableRawPointer? {
         #if os(Linux)
-        let held = mappedBytes(byteCount)
-        guard let start = mmap(nil, held + hugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), start != MAP_FAILED else { return nil }
-        let before = -Int(bitPattern: start) & (hugePage - 1), base = start + before
-        if before > 0 { munmap(start, before) }
-        munmap(base + held, hugePage - before)
-        madvise(base, byteCount / hugePage * hugePage, MADV_HUGEPAGE)
-        return base
+            let held = mappedBytes(byteCount)
+            guard let start = mmap(nil, held + hugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), start != MAP_FAILED else {
+                return nil
+            }
+            let before = -Int(bitPattern: start) & (hugePage - 1), base = start + before
+            if before > 0 { munmap(start, before) }
+            munmap(base + held, hugePage - before)
+            madvise(base, byteCount / hugePage * hugePage, MADV_HUGEPAGE)
+            return base
         #else
-        return nil
+            return nil
         #endif
     }
 }
