@@ -238,7 +238,7 @@ extension HalfLinearTests {
             #expect(y[3, n] == layer(try Matrix(rows: 1, columns: 3, elements: [1, 2, 3]))[0, n])
             #expect(y[4, n] == linear.bias![n])  // far below the bias; flushed where activations are BF16
             // Rounded to BF16 the largest float32 is infinite; times 0.5 it is not.
-            #expect(y[5, n] == (format == .bf16a16 || n == 1 ? .infinity : 0.5 * .greatestFiniteMagnitude))
+            #expect(y[5, n] == (format == .bf16a16 || n == 1 ? .infinity : 0.5 * Float.greatestFiniteMagnitude))
         }
         let empty = try HalfLinear(Linear(weight: Matrix(rows: 2, columns: 0), bias: [1, 2]), format: format)
         #expect(
