@@ -6,7 +6,7 @@
 //                of vector 0, those of vector 1, then those of vectors 2 and 3, by turns: sparse_s8.c says why
 //
 // Row-major X is quantized row by row and its codes are transposed in dwords: 4 + 3 shuffles for 64 codes, where transposing floats would take 16. Behind K
-// and behind the last row lie zeros.
+// lie zeros; vectors without rows are neither filled nor multiplied.
 #ifndef CK_SPARSE_S8_PANEL_H
 #define CK_SPARSE_S8_PANEL_H
 
@@ -52,11 +52,11 @@ CK_INLINE void gather_order(__m512i q[4]) {
   }
 }
 
-// Codes [64][code_stride], 64 inputs at a time.
-static void interleave_codes(const uint8_t *codes, size_t inputs, const tile_codes *to) {
+// Codes [16 · used][code_stride], 64 inputs at a time, to the first `used` vectors.
+static void interleave_codes(const uint8_t *codes, size_t inputs, size_t used, const tile_codes *to) {
   size_t stride = code_stride(inputs);
   for (size_t k = 0; k < inputs; k += 64) {
-    for (size_t v = 0; v < vectors; v++) {
+    for (size_t v = 0; v < used; v++) {
       __m512 rows[16];
       CK_UNROLL for (size_t i = 0; i < 16; i++) rows[i] = _mm512_loadu_ps((const float *)(const void *)(codes + (16 * v + i) * stride + k));
       ck_transpose16(rows);
@@ -65,7 +65,7 @@ static void interleave_codes(const uint8_t *codes, size_t inputs, const tile_cod
     uint8_t *part = to->panel + k * tile;
     for (size_t i = 0; i < 16 && to->is_gathered; i++) {
       __m512i q[4];
-      CK_UNROLL for (size_t v = 0; v < 4; v++) q[v] = ck_load64(part + 256 * i + 64 * v);
+      CK_UNROLL for (size_t v = 0; v < 4; v++) q[v] = v < used ? ck_load64(part + 256 * i + 64 * v) : _mm512_setzero_si512();
       gather_order(q);
       CK_UNROLL for (size_t v = 0; v < 4; v++) ck_store64(part + 256 * i + 64 * v, q[v]);
     }
@@ -77,8 +77,9 @@ static void quantize_row_major(const ck_sparse_input *x, size_t inputs, size_t f
   ck_gemm_source source = {x->data + first * x->stride, count, inputs, x->stride, 255, x->fixed_scale, x->fixed_zero_point};
   ck_gemm_codes_out out = {codes, to->scales, to->zero_points};
   ck_codes_of_rows(&source, 0, count, codes, stride, &out, ck_quantize_rows_u8_f32__avx512, ck_quantize_u8_f32__avx512);
-  memset(codes + count * stride, 0, (tile - count) * stride);
-  interleave_codes(codes, inputs, to);
+  size_t used = (count + 15) / 16;
+  memset(codes + count * stride, 0, (16 * used - count) * stride);
+  interleave_codes(codes, inputs, used, to);
 }
 
 // ---- Feature-major X: rows lie side by side already.
