@@ -9,7 +9,7 @@
 
 CK_NO_CONTRACTION
 
-enum { slot_x = ck_test_slot_others, slot_y, slot_codes, slot_values, slot_sums, slot_scales, slot_rows };
+enum { slot_x = ck_test_slot_others, slot_y, slot_codes, slot_values, slot_sums, slot_scales, slot_rows, slot_workspace };
 
 typedef struct operands {
   float *dense, *bias, *x;
@@ -58,13 +58,14 @@ static int check_floats(const ck_nm_f32_config *config, const ck_test_nm_case *c
   uint32_t *codes = ck_test_guarded(slot_codes, 4 * sizes.codes, 64);
   float *values = ck_test_guarded(slot_values, 4 * sizes.values, 64);
   config->pack(o->dense, o->keep, c->inputs, c->outputs, c->group, codes, values);
+  void *workspace = ck_test_guarded(slot_workspace, config->workspace_bytes(c->inputs, c->outputs), 64);
   ck_nm_f32 w = {c->inputs, c->outputs, c->group, codes, values};
   ck_sparse_input x = {o->x, c->rows, c->inputs, ck_row_major, 0, 0};
   ck_sparse_output y = make_output(c, o);
   size_t panels = (c->outputs + config->n_step - 1) / config->n_step, panel = c->is_cut ? panels / 2 : 0, row = c->is_cut ? c->rows / 3 : 0;
   for (int part = 0; part < 4; part++) {
     size_t row_begin = part & 1 ? row : 0, row_end = part & 1 ? c->rows : row, begin = part & 2 ? panel : 0, end = part & 2 ? panels : panel;
-    if (row_begin < row_end && begin < end) config->kernel(&w, &x, &y, row_begin, row_end, begin, end);
+    if (row_begin < row_end && begin < end) config->kernel(&w, &x, &y, row_begin, row_end, begin, end, workspace);
   }
   float *dense = calloc(c->outputs * c->inputs, 4);
   config->unpack(&w, dense);
@@ -81,7 +82,7 @@ static int check_floats(const ck_nm_f32_config *config, const ck_test_nm_case *c
       if (c->relu && sum < 0) sum = 0;
       agrees &= fabs((double)y.data[m * y.stride + n] - sum) <= (double)(c->inputs / 2 + 9) * 0x1p-24 * size;
     }
-  return agrees;
+  return agrees && ck_test_guards_are_intact(slot_workspace);
 }
 
 static int check_integers(const ck_nm_s8_config *config, const ck_test_nm_case *c, const operands *o) {

@@ -87,9 +87,10 @@ private final class NMWeights {
         let source = GuardedBuffer(x, guardPage: .behind)
         var input = ck_sparse_input(data: source.base, rows: rows, stride: inputs, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0),
             weights = packed(for: set).float32
-        let config = set.kernels.spmm_f32_f32_nm.pointee
+        let config = set.kernels.spmm_f32_f32_nm.pointee, scratch = GuardedBuffer<UInt8>(count: config.workspace_bytes(inputs, outputs))
+        defer { #expect(scratch.guardsAreIntact) }
         return product(set, rows: rows, bias: bias, relu: relu, split: split, panelOutputs: config.n_step) { output, m, n in
-            config.kernel(&weights, &input, &output, m.lowerBound, m.upperBound, n.lowerBound, n.upperBound)
+            config.kernel(&weights, &input, &output, m.lowerBound, m.upperBound, n.lowerBound, n.upperBound, scratch.base)
         }
     }
 
@@ -204,16 +205,20 @@ private final class NMWeights {
         let k = 3 * group, dense = (0..<9 * k).map { _ in Float.random(in: 1...2, using: &generator) }
         var keep = [UInt8](repeating: 0, count: 9 * k)
         for at in keep.indices { keep[at] = at % k % group < group / 2 ? 1 : 0 }
-        let x = (0..<k).map { $0 % group < group / 2 ? Float(1) : ($0 % 2 == 0 ? .nan : .infinity) }, source = GuardedBuffer(x)
+        let rows = 20  // and one alone, which other kernels take
+        let x = (0..<rows * k).map { $0 % k % group < group / 2 ? Float(1) : ($0 % 2 == 0 ? .nan : .infinity) }, source = GuardedBuffer(x)
         for set in InstructionSet.available {
-            let y = GuardedBuffer<Float>(count: 9)
-            var input = ck_sparse_input(data: source.base, rows: 1, stride: k, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0)
+            let y = GuardedBuffer<Float>(count: 9 * rows)
+            var input = ck_sparse_input(data: source.base, rows: rows, stride: k, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0)
             var output = ck_sparse_output(data: y.base, stride: 9, layout: ck_row_major, bias: nil, relu: 0)
-            let config = set.kernels.spmm_f32_f32_nm.pointee
+            let config = set.kernels.spmm_f32_f32_nm.pointee, scratch = GuardedBuffer<UInt8>(count: config.workspace_bytes(k, 9))
             let packed = PackedSlots(set, dense, keep, inputs: k, outputs: 9, group: group, guardPage: .behind)
             var weights = packed.float32
             withExtendedLifetime(packed) {
-                config.kernel(&weights, &input, &output, 0, 1, 0, (9 + config.n_step - 1) / config.n_step)
+                for range in [0..<1, 1..<rows] {
+                    config.kernel(
+                        &weights, &input, &output, range.lowerBound, range.upperBound, 0, (9 + config.n_step - 1) / config.n_step, scratch.base)
+                }
             }
             #expect(y.values.allSatisfy { $0.isFinite }, "\(set.testDescription)")
         }

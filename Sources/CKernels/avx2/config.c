@@ -98,7 +98,7 @@ const ck_sparse_f32_config ck_spmm_f32_f32_block__avx2 =
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx2 =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_SAFE_QUADS, s8_tile, ck_sparse_s8_sizes_safe_quads, ck_sparse_s8_pack_safe_quads, ck_sparse_s8_unpack_quads,
                         ck_sparse_s8__avx2, ck_sparse_vector_s8__avx2, ck_sparse_s8_workspace_bytes__avx2, vector_workspace);
-const ck_nm_f32_config ck_spmm_f32_f32_nm__avx2 = CK_NM_F32_PANEL8(ck_nm_f32__avx2);
+const ck_nm_f32_config ck_spmm_f32_f32_nm__avx2 = CK_NM_F32_PANEL8(ck_nm_f32__avx2, ck_nm_no_workspace);
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avx2 = CK_NM_S8_PANEL8(ck_nm_s8__avx2);
 
 #endif

@@ -154,7 +154,8 @@ CK_INLINE void few_rows_f32(int R, int group, const ck_nm_f32 *w, const ck_spars
 }
 
 void ck_nm_f32__avx2(const ck_nm_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
-                              size_t panel_begin, size_t panel_end) {
+                              size_t panel_begin, size_t panel_end, void *workspace) {
+  (void)workspace;
   size_t steps = ck_nm_round_up(w->inputs, ck_nm_f32_step) / ck_nm_f32_step, rows = row_end - row_begin;
   if (rows <= 2) {
     k_range all = {0, steps, steps};

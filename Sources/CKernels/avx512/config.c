@@ -86,4 +86,6 @@ const ck_sparse_f32_config ck_spmm_f32_f32_block__avx512 =
     CK_SPARSE_F32_CONFIG(CK_SPARSE_STRIPS, ck_sparse_f32_tile__avx512, slice_inputs, ck_sparse_f32_sizes_strips, ck_sparse_f32_pack_strips,
                          ck_sparse_f32_unpack_strips, ck_sparse_f32__avx512, ck_sparse_vector_f32__avx512, ck_sparse_f32_workspace_bytes__avx512);
 
+const ck_nm_f32_config ck_spmm_f32_f32_nm__avx512 = CK_NM_F32_PANEL8(ck_nm_f32__avx512, ck_nm_f32_workspace_bytes__avx512);
+
 #endif

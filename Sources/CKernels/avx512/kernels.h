@@ -3,6 +3,7 @@
 #define CK_AVX512_KERNELS_H
 
 #include "../sparse/layout.h"
+#include "../sparse/nm_layout.h"
 #include "gemm.h"
 
 // pack_weights.c: panel16x4, for the sets above.
@@ -25,5 +26,10 @@ ck_fn_sparse_f32 ck_sparse_f32__avx512;
 ck_fn_sparse_tile ck_sparse_f32_tile__avx512;
 ck_fn_sparse_workspace ck_sparse_f32_workspace_bytes__avx512;
 ck_fn_sparse_vector_f32 ck_sparse_vector_f32__avx512;
+
+// sparse_nm.c: up to so many rows AVX2's kernel serves.
+enum { ck_nm_few_rows_avx512 = 12 };
+ck_fn_nm_f32 ck_nm_f32__avx512;
+ck_fn_nm_workspace ck_nm_f32_workspace_bytes__avx512;
 
 #endif

@@ -4,6 +4,7 @@
 #include "../avx512/kernels.h"
 #include "../gemm/activations.h"
 #include "../sparse/layout.h"
+#include "../sparse/nm_layout.h"
 #include "dispatch.h"
 #include "gemm_rows.h"
 #include "kernels.h"
@@ -48,5 +49,7 @@ const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512vnni =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, ck_sparse_s8_tile__avx512vnni, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
                         ck_sparse_s8__avx512vnni, ck_sparse_vector_s8__avx512vnni, ck_sparse_s8_workspace_bytes__avx512vnni,
                         ck_sparse_vector_s8_workspace_bytes__avx512vnni);
+
+const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avx512vnni = CK_NM_S8_PANEL16(ck_nm_s8__avx512vnni);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "gemm.h"
 #include "sparse.h"
+#include "sparse_nm.h"
 
 enum { ck_few_rows_avx512vnni = 8 };
 
@@ -20,5 +21,6 @@ ck_fn_sparse_tile ck_sparse_s8_tile__avx512vnni;
 ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__avx512vnni;
 ck_fn_sparse_vector_s8 ck_sparse_vector_s8__avx512vnni;
 ck_fn_sparse_vector_workspace ck_sparse_vector_s8_workspace_bytes__avx512vnni;
+ck_fn_nm_s8 ck_nm_s8__avx512vnni;  // sparse_nm.c
 
 #endif

@@ -73,9 +73,11 @@ typedef struct ck_nm_activations {
 } ck_nm_activations;
 
 // Computes outputs n_step·panel_begin ..< min(N, n_step·panel_end) of rows row_begin ..< row_end. `x` and `y` are row-major. Each output is one sum in
-// the order of its slots, whatever the ranges.
-typedef void ck_fn_nm_f32(const ck_nm_f32 *_Nonnull w, const ck_sparse_input *_Nonnull x, const ck_sparse_output *_Nonnull y,
-                                   size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end);
+// the order of its slots, whatever the ranges. The workspace has workspace_bytes.
+typedef void ck_fn_nm_f32(const ck_nm_f32 *_Nonnull w, const ck_sparse_input *_Nonnull x, const ck_sparse_output *_Nonnull y, size_t row_begin,
+                          size_t row_end, size_t panel_begin, size_t panel_end, void *_Nullable workspace);
+// Bytes of scratch memory, 64-byte aligned, for one call that computes up to `outputs` outputs.
+typedef size_t ck_fn_nm_workspace(size_t inputs, size_t outputs);
 // Y[m, n] = x_scale[m] · scale[n] · Σ (x[m, k] − x_zero[m]) · code[n, k] + bias[n]; integer sums are exact (K ≤ 65,536).
 typedef void ck_fn_nm_s8(const ck_nm_s8 *_Nonnull w, const ck_nm_activations *_Nonnull x, const ck_sparse_output *_Nonnull y,
                                     size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end);
@@ -90,6 +92,7 @@ typedef struct ck_nm_f32_config {
   ck_fn_nm_f32_slots *_Nonnull slots;
   ck_fn_nm_f32_unpack *_Nonnull unpack;
   ck_fn_nm_f32 *_Nonnull kernel;
+  ck_fn_nm_workspace *_Nonnull workspace_bytes;
 } ck_nm_f32_config;
 
 typedef struct ck_nm_s8_config {

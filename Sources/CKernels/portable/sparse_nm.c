@@ -11,7 +11,8 @@ static void write_output(const ck_sparse_output *y, size_t m, size_t n, float va
 }
 
 static void nm_f32(const ck_nm_f32 *w, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
-                                  size_t panel_begin, size_t panel_end) {
+                                  size_t panel_begin, size_t panel_end, void *workspace) {
+  (void)workspace;
   size_t steps = ck_nm_round_up(w->inputs, ck_nm_f32_step) / ck_nm_f32_step;
   for (size_t n = panel_begin * ck_nm_panel; n < panel_end * ck_nm_panel && n < w->outputs; n++) {
     const uint32_t *codes = w->codes + n / 8 * steps * 8 + n % 8;
@@ -47,5 +48,5 @@ static void nm_s8(const ck_nm_s8 *w, const ck_nm_activations *x, const ck_sparse
   }
 }
 
-const ck_nm_f32_config ck_spmm_f32_f32_nm__portable = CK_NM_F32_PANEL8(nm_f32);
+const ck_nm_f32_config ck_spmm_f32_f32_nm__portable = CK_NM_F32_PANEL8(nm_f32, ck_nm_no_workspace);
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__portable = CK_NM_S8_PANEL8(nm_s8);

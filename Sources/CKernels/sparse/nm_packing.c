@@ -51,6 +51,11 @@ ck_nm_sizes ck_nm_s8_sizes_panel8(size_t inputs, size_t outputs) {
   return (ck_nm_sizes){padded * (groups / 4), padded * (groups / 2)};
 }
 
+ck_nm_sizes ck_nm_s8_sizes_panel16(size_t inputs, size_t outputs) {
+  size_t padded = ck_nm_round_up(outputs, ck_nm_panel16);
+  return (ck_nm_sizes){padded * (ck_nm_round_up(inputs, 2 * ck_nm_group) / 4), padded * (ck_nm_round_up(inputs, ck_nm_group) / 2)};
+}
+
 // The inputs 0…7, ascending, of the 4 slots of group `g` of 8 inputs; marks of one output, null for all zeros.
 static void choose_slots(const uint8_t *marks, size_t inputs, size_t g, size_t group, uint8_t slots[ck_nm_kept]) {
   size_t kept = group / 2, slot = 0;
@@ -96,23 +101,22 @@ static float largest_kept(const float *row, const uint8_t *marks, size_t inputs)
   return largest;
 }
 
-CK_APART void pack_s8(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint8_t *codes, int8_t *values,
-                      float *scales, int32_t *sums) {
-  size_t groups = ck_nm_round_up(inputs, ck_nm_group) / ck_nm_group;
-  for (size_t n = 0; n < ck_nm_round_up(outputs, ck_nm_panel); n++) {
+CK_APART void pack_s8(const float *dense, const uint8_t *keep, size_t panel, const ck_nm_s8 *to, uint8_t *codes, int8_t *values, float *scales,
+                      int32_t *sums) {
+  size_t inputs = to->inputs, outputs = to->outputs, groups = ck_nm_round_up(inputs, ck_nm_group) / ck_nm_group;
+  for (size_t n = 0; n < ck_nm_round_up(outputs, panel); n++) {
     const float *row = n < outputs ? dense + n * inputs : NULL;
     const uint8_t *marks = n < outputs ? keep + n * inputs : NULL;
     ck_int8_scale scale = ck_int8_scale_of(largest_kept(row, marks, inputs));
     int32_t sum = 0;
     for (size_t g = 0; g < groups; g++) {
       uint8_t slots[ck_nm_kept];
-      choose_slots(marks, inputs, g, group, slots);
-      size_t at = (n / 8 * groups + g) * 8 + n % 8;
-      codes[2 * at] = (uint8_t)(slots[0] | slots[2] << 4);
-      codes[2 * at + 1] = (uint8_t)(slots[1] | slots[3] << 4);
+      choose_slots(marks, inputs, g, to->group, slots);
       for (size_t j = 0; j < ck_nm_kept; j++) {
+        ck_nm_place place = ck_nm_s8_place(panel, groups, n, g * ck_nm_kept + j);
         int8_t code = ck_int8_code(weight_at(row, marks, inputs, g * ck_nm_group + slots[j]), scale);
-        values[(((n / 8 * groups + g) * 2 + j / 2) * 8 + n % 8) * 2 + j % 2] = code;
+        codes[place.code] |= (uint8_t)(slots[j] << place.shift);
+        values[place.value] = code;
         sum += code;
       }
     }
@@ -120,12 +124,17 @@ CK_APART void pack_s8(const float *dense, const uint8_t *keep, size_t inputs, si
   }
 }
 
-void ck_nm_s8_pack_panel8(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint8_t *codes, int8_t *values,
-                   float *scales, int32_t *sums) {
-  uint64_t control = ck_begin_default_floats();
-  pack_s8(dense, keep, inputs, outputs, group, codes, values, scales, sums);
-  ck_end_default_floats(control);
-}
+#define PACK_S8(panel, width)                                                                                                                     \
+  void ck_nm_s8_pack_##panel(const float *dense, const uint8_t *keep, size_t inputs, size_t outputs, size_t group, uint8_t *codes, int8_t *values, \
+                             float *scales, int32_t *sums) {                                                                                      \
+    uint64_t control = ck_begin_default_floats();                                                                                                 \
+    ck_nm_s8 to = {inputs, outputs, group, codes, values, scales, sums};                                                                          \
+    memset(codes, 0, ck_nm_s8_sizes_##panel(inputs, outputs).codes);                                                                              \
+    pack_s8(dense, keep, width, &to, codes, values, scales, sums);                                                                                \
+    ck_end_default_floats(control);                                                                                                               \
+  }
+PACK_S8(panel8, ck_nm_panel)
+PACK_S8(panel16, ck_nm_panel16)
 
 void ck_nm_f32_unpack_panel8(const ck_nm_f32 *w, float *dense) {
   size_t steps = ck_nm_round_up(w->inputs, ck_nm_f32_step) / ck_nm_f32_step;
@@ -136,12 +145,14 @@ void ck_nm_f32_unpack_panel8(const ck_nm_f32 *w, float *dense) {
     }
 }
 
-void ck_nm_s8_unpack_panel8(const ck_nm_s8 *w, float *dense) {
+static void unpack_s8(size_t panel, const ck_nm_s8 *w, float *dense) {
   size_t groups = ck_nm_round_up(w->inputs, ck_nm_group) / ck_nm_group;
   for (size_t n = 0; n < w->outputs; n++)
     for (size_t slot = 0; slot < groups * ck_nm_kept; slot++) {
-      size_t g = slot / 4, j = slot % 4, at = n / 8 * groups + g;
-      size_t code = w->codes[(at * 8 + n % 8) * 2 + j % 2] >> (j / 2 * 4) & 7, k = g * ck_nm_group + code;
-      if (k < w->inputs) dense[n * w->inputs + k] = w->scales[n] * (float)w->values[((at * 2 + j / 2) * 8 + n % 8) * 2 + j % 2];
+      ck_nm_place place = ck_nm_s8_place(panel, groups, n, slot);
+      size_t k = slot / ck_nm_kept * ck_nm_group + (w->codes[place.code] >> place.shift & 7);
+      if (k < w->inputs) dense[n * w->inputs + k] = w->scales[n] * (float)w->values[place.value];
     }
 }
+void ck_nm_s8_unpack_panel8(const ck_nm_s8 *w, float *dense) { unpack_s8(ck_nm_panel, w, dense); }
+void ck_nm_s8_unpack_panel16(const ck_nm_s8 *w, float *dense) { unpack_s8(ck_nm_panel16, w, dense); }

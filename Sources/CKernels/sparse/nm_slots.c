@@ -21,23 +21,32 @@ void ck_nm_f32_pack_slots_panel8(const uint8_t *positions, const float *weights,
     }
 }
 
-void ck_nm_s8_pack_slots_panel8(const uint8_t *positions, const int8_t *weights, size_t inputs, size_t outputs, size_t group, uint8_t *codes,
-                         int8_t *values, int32_t *sums) {
-  size_t groups = ck_nm_round_up(inputs, ck_nm_group) / ck_nm_group, slots = slot_count(inputs);
-  memset(codes, 0, ck_nm_s8_sizes_panel8(inputs, outputs).codes);
-  for (size_t n = 0; n < ck_nm_round_up(outputs, ck_nm_panel); n++) {
+static void pack_slots_s8(size_t panel, const uint8_t *positions, const int8_t *weights, const ck_nm_s8 *to, uint8_t *codes, int8_t *values,
+                          int32_t *sums) {
+  size_t groups = ck_nm_round_up(to->inputs, ck_nm_group) / ck_nm_group, slots = slot_count(to->inputs);
+  for (size_t n = 0; n < ck_nm_round_up(to->outputs, panel); n++) {
     int32_t sum = 0;
     for (size_t slot = 0; slot < slots; slot++) {
-      size_t j = slot % ck_nm_kept, at = n / 8 * groups + slot / ck_nm_kept;
-      uint8_t position = n < outputs ? positions[n * slots + slot] : empty_slot(j, group);
-      int8_t weight = n < outputs ? weights[n * slots + slot] : 0;
-      codes[(at * 8 + n % 8) * 2 + j % 2] |= (uint8_t)(position << (j / 2 * 4));
-      values[((at * 2 + j / 2) * 8 + n % 8) * 2 + j % 2] = weight;
+      ck_nm_place place = ck_nm_s8_place(panel, groups, n, slot);
+      uint8_t position = n < to->outputs ? positions[n * slots + slot] : empty_slot(slot % ck_nm_kept, to->group);
+      int8_t weight = n < to->outputs ? weights[n * slots + slot] : 0;
+      codes[place.code] |= (uint8_t)(position << place.shift);
+      values[place.value] = weight;
       sum += weight;
     }
-    if (n < outputs) sums[n] = sum;
+    if (n < to->outputs) sums[n] = sum;
   }
 }
+
+#define PACK_SLOTS_S8(panel, width)                                                                                                               \
+  void ck_nm_s8_pack_slots_##panel(const uint8_t *positions, const int8_t *weights, size_t inputs, size_t outputs, size_t group, uint8_t *codes,  \
+                                   int8_t *values, int32_t *sums) {                                                                               \
+    ck_nm_s8 to = {.inputs = inputs, .outputs = outputs, .group = group};                                                                         \
+    memset(codes, 0, ck_nm_s8_sizes_##panel(inputs, outputs).codes);                                                                              \
+    pack_slots_s8(width, positions, weights, &to, codes, values, sums);                                                                           \
+  }
+PACK_SLOTS_S8(panel8, ck_nm_panel)
+PACK_SLOTS_S8(panel16, ck_nm_panel16)
 
 void ck_nm_f32_slots_panel8(const ck_nm_f32 *w, uint8_t *positions, float *weights) {
   size_t steps = ck_nm_round_up(w->inputs, ck_nm_f32_step) / ck_nm_f32_step, slots = slot_count(w->inputs);
@@ -48,12 +57,14 @@ void ck_nm_f32_slots_panel8(const ck_nm_f32 *w, uint8_t *positions, float *weigh
     }
 }
 
-void ck_nm_s8_slots_panel8(const ck_nm_s8 *w, uint8_t *positions, int8_t *weights) {
+static void slots_s8(size_t panel, const ck_nm_s8 *w, uint8_t *positions, int8_t *weights) {
   size_t groups = ck_nm_round_up(w->inputs, ck_nm_group) / ck_nm_group, slots = slot_count(w->inputs);
   for (size_t n = 0; n < w->outputs; n++)
     for (size_t slot = 0; slot < slots; slot++) {
-      size_t j = slot % ck_nm_kept, at = n / 8 * groups + slot / ck_nm_kept;
-      positions[n * slots + slot] = w->codes[(at * 8 + n % 8) * 2 + j % 2] >> (j / 2 * 4) & 7;
-      weights[n * slots + slot] = w->values[((at * 2 + j / 2) * 8 + n % 8) * 2 + j % 2];
+      ck_nm_place place = ck_nm_s8_place(panel, groups, n, slot);
+      positions[n * slots + slot] = w->codes[place.code] >> place.shift & 7;
+      weights[n * slots + slot] = w->values[place.value];
     }
 }
+void ck_nm_s8_slots_panel8(const ck_nm_s8 *w, uint8_t *positions, int8_t *weights) { slots_s8(ck_nm_panel, w, positions, weights); }
+void ck_nm_s8_slots_panel16(const ck_nm_s8 *w, uint8_t *positions, int8_t *weights) { slots_s8(ck_nm_panel16, w, positions, weights); }

@@ -45,7 +45,7 @@ public struct NMSparseLinear: LinearLayer {
                     let target = ck_sparse_output(
                         data: y.baseAddress!, stride: outputs, layout: ck_row_major, bias: bias, relu: activation == .relu ? 1 : 0)
                     switch weight.storage.config {
-                    case .float32(let config): multiply(x.baseAddress!, rows: input.rows, target, config.pointee.kernel, parallelism)
+                    case .float32(let config): multiply(x.baseAddress!, rows: input.rows, target, config, &workspace, parallelism)
                     case .int8(let config):
                         multiplyCodes(x.baseAddress!, rows: input.rows, target, config.pointee.kernel, &workspace, parallelism)
                     }
@@ -55,17 +55,21 @@ public struct NMSparseLinear: LinearLayer {
     }
 
     private func multiply(
-        _ x: UnsafePointer<Float>, rows: Int, _ y: ck_sparse_output, _ kernel: ck_nm_float_kernel, _ parallelism: Parallelism
+        _ x: UnsafePointer<Float>, rows: Int, _ y: ck_sparse_output, _ config: UnsafePointer<ck_nm_f32_config>, _ workspace: inout Workspace,
+        _ parallelism: Parallelism
     ) {
+        let threadBytes = roundUp(config.pointee.workspace_bytes(inputs, outputs), toMultipleOf: 64), kernel = config.pointee.kernel
+        nonisolated(unsafe) let scratch = workspace.reserve(byteCount: threadBytes * parallelism.threads)
         var (x, y) = (ck_sparse_input(data: x, rows: rows, stride: inputs, layout: ck_row_major, fixed_scale: 0, fixed_zero_point: 0), y)
         let tiles = tiles(rows: rows, parallelism)
         weight.withFloat32 { weights in
             withUnsafePointer(to: &x) { x in
                 withUnsafePointer(to: &y) { y in
                     nonisolated(unsafe) let (weights, x, y) = (weights, x, y)
-                    parallelism.forEachPart(ofStages: [tiles.count]) { _, part, _ in
+                    parallelism.forEachPart(ofStages: [tiles.count]) { _, part, thread in
                         let (rows, panels) = tiles[part]
-                        kernel(weights, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound)
+                        kernel(
+                            weights, x, y, rows.lowerBound, rows.upperBound, panels.lowerBound, panels.upperBound, scratch + thread * threadBytes)
                     }
                 }
             }
@@ -136,8 +140,6 @@ public struct NMSparseLinear: LinearLayer {
     }
 }
 
-private typealias ck_nm_float_kernel =
-    @convention(c) (UnsafePointer<ck_nm_f32>, UnsafePointer<ck_sparse_input>, UnsafePointer<ck_sparse_output>, Int, Int, Int, Int) -> Void
 private typealias ck_nm_code_kernel =
     @convention(c) (UnsafePointer<ck_nm_s8>, UnsafePointer<ck_nm_activations>, UnsafePointer<ck_sparse_output>, Int, Int, Int, Int) -> Void
 
