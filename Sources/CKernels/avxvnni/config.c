@@ -26,4 +26,6 @@ const ck_gemm_config ck_gemm_u7_s8__avxvnni = CODES(8);  // activations of 7 bit
 const ck_gemm_config ck_gemm_u8_s4__avxvnni = CODES(4);
 const ck_gemm_config ck_gemm_u8_s2__avxvnni = CODES(2);
 
+const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avxvnni = CK_NM_S8_PANEL16(ck_nm_s8__avxvnni);
+
 #endif
