@@ -74,6 +74,18 @@ static void check_sparse(ck_isa isa, size_t step) {
         }
 }
 
+static void check_convolutions(ck_isa isa, size_t step) {
+  size_t i = 0;
+  for (size_t window = 1; window <= 5; window++)
+    for (size_t width = window; width < 70; width += 1 + width / 8 * step)
+      for (size_t channels = 1; channels < 8; channels += 1 + step / 3)
+        for (size_t outputs = 1; outputs <= 35; outputs += outputs < 18 ? 1 + step / 5 : 6, i++) {
+          ck_test_conv2d_case c = {1 + i % 2, window / 2 + 1 + i % 5, width, channels, window / 2 + 1, window, i % (window / 2 + 1), outputs,
+                                   i % 3 != 0, i % 4 == 0, i % 5 == 0, seed + i};
+          expect(ck_test_conv2d(isa, &c), isa, "convolution", c.height, width, outputs, window * 100 + channels);
+        }
+}
+
 static void check_weights(ck_isa isa, size_t step) {
   static const int bits[] = {8, 4, 2, ck_ternary, 1};
   static const size_t groups[] = {0, 32, 64, 96};
@@ -103,6 +115,7 @@ int main(int count, char **arguments) {
     check_gemm(isa, step);
     check_sparse(isa, step);
     check_weights(isa, step);
+    check_convolutions(isa, step);
     for (size_t elements = 0; elements < 300; elements += step > 2 ? 3 : 1) expect(ck_test_elements(isa, elements, seed + elements), isa, "elements", 1, elements, 0, 0);
     printf("%-11s %zu checks\n", ck_isa_name(isa), checks - before);
     fflush(stdout);

@@ -101,4 +101,8 @@ const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx2 =
 const ck_nm_f32_config ck_spmm_f32_f32_nm__avx2 = CK_NM_F32_PANEL8(ck_nm_f32__avx2, ck_nm_no_workspace);
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avx2 = CK_NM_S8_PANEL8(ck_nm_s8__avx2);
 
+// ---- Convolution
+
+const ck_conv2d_config ck_conv2d_f32__avx2 = CK_CONV2D_CONFIG(ck_conv2d__avx2, ck_conv2d_workspace_bytes__avx2);
+
 #endif

@@ -3,30 +3,14 @@
 // neighbours of one channel lie side by side and borders need no branch.
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <string.h>
 
-#include "convolution.h"
+#include "../windows/planes.h"
+#include "kernels.h"
 #include "sparse_panel.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
-enum { most_outputs = 6, row_vectors = ck_conv2d_block / 8 };
-
-// planes[c][height + 2 · padding][width + 2 · padding], zeros around the image.
-static void make_planes(const float *image, const ck_windows *w, float *planes) {
-  size_t rows = w->height + 2 * w->padding, columns = w->width + 2 * w->padding, channels = w->channels;
-  memset(planes, 0, ck_conv2d_workspace_count(w) * sizeof(float));
-  for (size_t c = 0; c < channels; c++)
-    for (size_t y = 0; y < w->height; y++) {
-      float *to = planes + (c * rows + y + w->padding) * columns + w->padding;
-      const float *from = image + y * w->width * channels + c;
-      if (channels == 1) {
-        memcpy(to, from, w->width * sizeof(float));
-      } else {
-        for (size_t x = 0; x < w->width; x++) to[x] = from[x * channels];
-      }
-    }
-}
+enum { most_outputs = 6, positions = 16, row_vectors = positions / 8 };
 
 // The first G of 8 numbers; G is known when this is compiled. A masked store takes some ten cycles on AMD's processors.
 CK_INLINE void store_first(int G, float *to, __m256 v) {
@@ -91,18 +75,24 @@ typedef void block_function(const float *, const ck_windows *, const float *, co
   }
 BLOCK(1) BLOCK(2) BLOCK(3) BLOCK(4) BLOCK(5) BLOCK(6)
 
-void ck_conv2d_f32__avx2(const float *images, size_t batch, const ck_windows *w, const float *weights, size_t outputs, const float *bias, int relu,
-                         float *y, float *workspace) {
+size_t ck_conv2d_workspace_bytes__avx2(const ck_windows *w, size_t outputs) {
+  (void)outputs;
+  return (ck_planes_count(w) + positions) * sizeof(float);
+}
+
+void ck_conv2d__avx2(const float *images, size_t batch, const ck_windows *w, const float *weights, size_t outputs, const float *bias, int relu,
+                     float *y, void *workspace) {
   static block_function *const blocks[most_outputs] = {block_1, block_2, block_3, block_4, block_5, block_6};
   size_t columns = w->width + 2 * w->padding, patch = w->window_height * w->window_width * w->channels;
+  float *planes = workspace;
   for (size_t b = 0; b < batch; b++, images += w->height * w->width * w->channels) {
-    make_planes(images, w, workspace);
+    ck_make_planes(images, w, planes, positions);
     for (size_t oy = 0; oy < w->output_height; oy++, y += w->output_width * outputs)
-      for (size_t ox = 0; ox < w->output_width; ox += ck_conv2d_block) {
-        size_t count = w->output_width - ox < ck_conv2d_block ? w->output_width - ox : ck_conv2d_block;
+      for (size_t ox = 0; ox < w->output_width; ox += positions) {
+        size_t count = w->output_width - ox < positions ? w->output_width - ox : positions;
         for (size_t n = 0; n < outputs; n += most_outputs) {
           size_t group = outputs - n < most_outputs ? outputs - n : most_outputs;
-          blocks[group - 1](workspace + oy * columns + ox, w, weights + n * patch, bias != NULL ? bias + n : NULL, relu, count, outputs,
+          blocks[group - 1](planes + oy * columns + ox, w, weights + n * patch, bias != NULL ? bias + n : NULL, relu, count, outputs,
                             y + ox * outputs + n);
         }
       }

@@ -3,6 +3,7 @@
 #define CK_AVX2_KERNELS_H
 
 #include "../sparse/nm_layout.h"
+#include "convolution.h"
 #include "gemm.h"
 
 // round.c: destinations of so many bytes are written past the caches, since an ordinary store would first read the line that it overwrites and evict
@@ -44,5 +45,8 @@ ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__avx2;
 ck_fn_sparse_vector_s8 ck_sparse_vector_s8__avx2;
 ck_fn_nm_f32 ck_nm_f32__avx2;
 ck_fn_nm_s8 ck_nm_s8__avx2;
+
+ck_fn_conv2d ck_conv2d__avx2;  // convolution.c
+ck_fn_conv2d_workspace ck_conv2d_workspace_bytes__avx2;
 
 #endif

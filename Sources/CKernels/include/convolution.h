@@ -18,13 +18,20 @@ typedef struct ck_windows {
 void ck_im2col_f32(const float *_Nonnull images, size_t batch, const ck_windows *_Nonnull windows, float *_Nonnull patches);
 // y[batch, oy, ox, n] = Σ patch[i] · weights[n, i] + bias[n], then the larger of it and 0 with `relu`: a convolution of stride 1 without im2col, for
 // few outputs, where that and a narrow product cost more than the multiply-adds. weights[N, window_height · window_width · channels];
-// `workspace` is ck_conv2d_workspace_count floats. Each output is one sum in the order channel, row, column of the window.
-typedef void ck_fn_conv2d_f32(const float *_Nonnull images, size_t batch, const ck_windows *_Nonnull windows, const float *_Nonnull weights,
-                              size_t outputs, const float *_Nullable bias, int relu, float *_Nonnull y, float *_Nonnull workspace);
-enum { ck_conv2d_block = 16 };  // positions that lie side by side
-static inline size_t ck_conv2d_workspace_count(const ck_windows *_Nonnull w) {
-  return w->channels * (w->height + 2 * w->padding) * (w->width + 2 * w->padding) + ck_conv2d_block;
-}
+// `workspace` is what the configuration says, aligned to 64 bytes. Each output is one sum, in an order of the kernel's own.
+typedef void ck_fn_conv2d(const float *_Nonnull images, size_t batch, const ck_windows *_Nonnull windows, const float *_Nonnull weights,
+                          size_t outputs, const float *_Nullable bias, int relu, float *_Nonnull y, void *_Nullable workspace);
+// Scratch memory of a call for these windows, whatever the batch.
+typedef size_t ck_fn_conv2d_workspace(const ck_windows *_Nonnull windows, size_t outputs);
+
+// All that callers need to know of a kernel; a missing field does not compile.
+typedef struct ck_conv2d_config {
+  ck_fn_conv2d *_Nonnull kernel;
+  ck_fn_conv2d_workspace *_Nonnull workspace_bytes;
+} ck_conv2d_config;
+#define CK_CONV2D_CONFIG(kernel, workspace_bytes) {kernel, workspace_bytes}
+typedef ck_conv2d_config ck_config_conv2d_f32;
+
 // y[batch, oy, ox, c] = the largest of each window, NaN if it has one; padding counts as no element. `winners`, where given, gets its index
 // within the sample's row: the first of equal ones.
 void ck_max_pool_f32(const float *_Nonnull images, size_t batch, const ck_windows *_Nonnull windows, float *_Nonnull y,

@@ -25,6 +25,7 @@ public struct Convolution: Layer {
     public var byteCount: Int { linear.byteCount }
 
     /// With few outputs, windows and a narrow product cost more than the multiply-adds: they are computed from the images, 3 to 4 times as fast.
+    /// The same on every instruction set, since layers that are computed so have no candidates when a network is compiled.
     private static let mostDirectOutputs = 16
 
     /// Whether a convolution with these weights is computed without a matrix of windows.
@@ -35,12 +36,12 @@ public struct Convolution: Layer {
     private func applyDirectly(
         _ linear: Linear, _ input: Matrix, into output: inout Matrix, workspace: inout Workspace, parallelism: Parallelism
     ) {
-        let (imageCount, outputCount) = (windows.imageCount, windows.count * linear.outputs), kernel = ck_active_kernels().pointee.conv2d_f32
+        let (imageCount, outputCount) = (windows.imageCount, windows.count * linear.outputs)
+        let config = ck_active_kernels().pointee.conv2d_f32.pointee, kernel = config.kernel
         let parallelism = parallelism.suited(toMultiplyAdds: input.rows * outputCount * linear.inputs)
         windows.withKernelArgument { windows in
-            let scratchCount = roundUp(ck_conv2d_workspace_count(windows), toMultipleOf: 16)
-            let memory = workspace.reserve(byteCount: scratchCount * parallelism.threads * MemoryLayout<Float>.stride)
-            nonisolated(unsafe) let scratch = memory.bindMemory(to: Float.self, capacity: scratchCount * parallelism.threads)
+            let scratchBytes = roundUp(config.workspace_bytes(windows, linear.outputs), toMultipleOf: 64)
+            nonisolated(unsafe) let scratch = workspace.reserve(byteCount: scratchBytes * parallelism.threads)
             let images = parallelism.parts(count: input.rows, multiple: 1), relu: Int32 = linear.activation == .relu ? 1 : 0
             output.withUnsafeMutableBufferPointer { y in
                 input.withUnsafeBufferPointer { x in
@@ -53,7 +54,7 @@ public struct Convolution: Layer {
                                 let range = images[part]
                                 kernel(
                                     x + range.lowerBound * imageCount, range.count, windows, weights, linear.outputs, bias, relu,
-                                    y + range.lowerBound * outputCount, scratch + thread * scratchCount)
+                                    y + range.lowerBound * outputCount, scratch + thread * scratchBytes)
                             }
                         }
                     }

@@ -90,6 +90,15 @@ typedef struct ck_test_nm_case {
 } ck_test_nm_case;
 int ck_test_nm(ck_isa isa, const ck_test_nm_case *_Nonnull c);
 
+// A convolution of stride 1, of images of numbers in −1…1; with `is_infinite` one weight is infinite. 1 where all outputs are within their bound of
+// sums in float64 and nothing is written elsewhere.
+typedef struct ck_test_conv2d_case {
+  size_t batch, height, width, channels, window_height, window_width, padding, outputs;
+  int has_bias, relu, is_infinite;
+  uint64_t seed;
+} ck_test_conv2d_case;
+int ck_test_conv2d(ck_isa isa, const ck_test_conv2d_case *_Nonnull c);
+
 // 1 where rounding, quantizing, ranges, interleaving and signs of `count` numbers of all kinds have the bits that scalar.h says.
 int ck_test_elements(ck_isa isa, size_t count, uint64_t seed);
 
