@@ -88,4 +88,10 @@ const ck_sparse_f32_config ck_spmm_f32_f32_block__avx512 =
 
 const ck_nm_f32_config ck_spmm_f32_f32_nm__avx512 = CK_NM_F32_PANEL8(ck_nm_f32__avx512, ck_nm_f32_workspace_bytes__avx512);
 
+// ---- Convolution
+
+// Lanes are outputs where that fills them better than positions do, whose ends cost as much as 6 more numbers of a window (ck_conv2d_ends_avx512; Sapphire
+// Rapids: 12 outputs of 32×32×3, 3×3, are a tie, 10 of 14×14×6, 5×5, as well).
+const ck_conv2d_config ck_conv2d_f32__avx512 = CK_CONV2D_CONFIG(ck_conv2d__avx512, ck_conv2d_workspace_bytes__avx512);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "../sparse/layout.h"
 #include "../sparse/nm_layout.h"
+#include "convolution.h"
 #include "gemm.h"
 
 // pack_weights.c: panel16x4, for the sets above.
@@ -31,5 +32,10 @@ ck_fn_sparse_vector_f32 ck_sparse_vector_f32__avx512;
 enum { ck_nm_few_rows_avx512 = 12 };
 ck_fn_nm_f32 ck_nm_f32__avx512;
 ck_fn_nm_workspace ck_nm_f32_workspace_bytes__avx512;
+
+// convolution.c; the end of 16 positions takes as long as the products of so many numbers of a window: config.c.
+enum { ck_conv2d_ends_avx512 = 6 };
+ck_fn_conv2d ck_conv2d__avx512;
+ck_fn_conv2d_workspace ck_conv2d_workspace_bytes__avx512;
 
 #endif
