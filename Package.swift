@@ -42,7 +42,7 @@ let package = Package(
             name: "CompactNumerics", dependencies: ["CKernels", "CBLAS"], path: "Sources/Numerics",
             swiftSettings: optimizedSwiftSettings, linkerSettings: blasLibraries),
         .target(name: "ModelFiles", dependencies: ["CompactNumerics"], swiftSettings: optimizedSwiftSettings),
-        .target(name: "CTraining", dependencies: ["CKernels"], cSettings: kernelSettings),
+        .target(name: "CTraining", dependencies: ["CKernels"], exclude: ["loops.inc"], cSettings: kernelSettings),
         .target(
             name: "ModelCompression", dependencies: ["CompactNumerics", "ModelFiles", "CBLAS", "CKernels", "CTraining"],
             resources: [.copy("Resources")], swiftSettings: swiftSettings),

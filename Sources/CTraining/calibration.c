@@ -3,11 +3,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "clones.h"
+#include "loops.h"
 #include "quantization.h"
 #include "scalar.h"
 
-size_t ck_histogram_f32(const float *x, size_t count, float width, size_t bins, uint64_t *counts) {
+CK_INLINE size_t ck_histogram_f32_body(const float *x, size_t count, float width, size_t bins, uint64_t *counts) {
   const float inverse = 1.0f / width;
   const float middle = (float)(bins / 2);
   size_t zeros = 0;
@@ -109,12 +109,11 @@ float ck_search_scale_f32(const float *w, size_t count, int32_t lowest, int32_t 
   return best;
 }
 
-CK_BODY ck_subtract_multiple_f32_body(float *restrict w, const float *restrict row, size_t count, float factor) {
+CK_INLINE void subtract_multiple(float *restrict w, const float *restrict row, size_t count, float factor) {
   for (size_t i = 0; i < count; i++) w[i] -= factor * row[i];
 }
-CK_CLONES(ck_subtract_multiple_f32, (float *restrict w, const float *restrict row, size_t count, float factor), (w, row, count, factor))
 
-static int32_t rounded(float w, float scale, int32_t zero_point, ck_code_range range) {
+CK_INLINE int32_t rounded(float w, float scale, int32_t zero_point, ck_code_range range) {
   if (range.signs) return w >= 0 ? 1 : -1;
   const float low = (float)(range.lowest - zero_point), high = (float)(range.highest - zero_point);
   float v = w * (1.0f / scale);
@@ -123,29 +122,30 @@ static int32_t rounded(float w, float scale, int32_t zero_point, ck_code_range r
   return ck_rint_even(v);
 }
 
-void ck_round_row_f32(const float *w, size_t count, const float *scales, const int8_t *zero_points, ck_code_range range, int8_t *codes) {
+CK_INLINE void ck_round_row_f32_body(const float *w, size_t count, const float *scales, const int8_t *zero_points, ck_code_range range,
+                                     int8_t *codes) {
   for (size_t k = 0; k < count; k++) codes[k] = (int8_t)(rounded(w[k], scales[k], zero_points[k], range) + zero_points[k]);
 }
 
-void ck_gptq_row_f32(float *w, size_t count, const float *upper, const float *scales, const int8_t *zero_points, const uint8_t *keeps,
-                     ck_code_range range, int8_t *codes) {
+CK_INLINE void ck_gptq_row_f32_body(float *w, size_t count, const float *upper, const float *scales, const int8_t *zero_points,
+                                    const uint8_t *keeps, ck_code_range range, int8_t *codes) {
   for (size_t k = 0; k < count; k++) {
     const float *row = upper + k * count;
     int32_t code = keeps != NULL && keeps[k] == 0 ? 0 : rounded(w[k], scales[k], zero_points[k], range);
     codes[k] = (int8_t)(code + zero_points[k]);
-    ck_subtract_multiple_f32(w + k + 1, row + k + 1, count - k - 1, (w[k] - scales[k] * (float)code) / row[k]);
+    subtract_multiple(w + k + 1, row + k + 1, count - k - 1, (w[k] - scales[k] * (float)code) / row[k]);
   }
 }
 
-void ck_round_f32_f64(const double *x, size_t count, float *rounded) {
+CK_INLINE void ck_round_f32_f64_body(const double *x, size_t count, float *rounded) {
   for (size_t i = 0; i < count; i++) rounded[i] = (float)x[i];
 }
 
-void ck_add_scaled_f64_f32(const float *x, size_t count, double factor, double *sums) {
+CK_INLINE void ck_add_scaled_f64_f32_body(const float *x, size_t count, double factor, double *sums) {
   for (size_t i = 0; i < count; i++) sums[i] += factor * x[i];
 }
 
-void ck_difference_f64_f32(const float *a, const float *b, size_t count, double *differences) {
+CK_INLINE void ck_difference_f64_f32_body(const float *a, const float *b, size_t count, double *differences) {
   for (size_t i = 0; i < count; i++) differences[i] = (double)a[i] - b[i];
 }
 
@@ -156,3 +156,7 @@ void ck_mean_differences_f32(const float *w, const float *q, size_t rows, size_t
     corrections[r] = (float)sum;
   }
 }
+
+#define CK_LOOPS_OF_CALIBRATION
+#define CK_LOOP CK_DEFINE_LOOP
+#include "loops.inc"

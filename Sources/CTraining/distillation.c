@@ -1,4 +1,5 @@
 #include "distillation.h"
+#include "loops.h"
 
 #include <math.h>
 
@@ -60,6 +61,10 @@ double ck_squared_difference_f32(const float *x, const float *target, size_t cou
   return sum;
 }
 
-void ck_add_f32(float *x, const float *y, size_t count) {
+CK_INLINE void ck_add_f32_body(float *x, const float *y, size_t count) {
   for (size_t i = 0; i < count; i++) x[i] += y[i];
 }
+
+#define CK_LOOPS_OF_DISTILLATION
+#define CK_LOOP CK_DEFINE_LOOP
+#include "loops.inc"

@@ -1,7 +1,7 @@
 #include "normalization.h"
-#include "clones.h"
+#include "loops.h"
 
-void ck_channel_moments_f32(const float *x, size_t rows, size_t channels, double *scratch, float *mean, float *variance) {
+CK_INLINE void ck_channel_moments_f32_body(const float *x, size_t rows, size_t channels, double *scratch, float *mean, float *variance) {
   double *sums = scratch, *squares = scratch + channels;
   for (size_t c = 0; c < 2 * channels; c++) scratch[c] = 0;
   for (size_t m = 0; m < rows; m++)
@@ -18,7 +18,7 @@ void ck_channel_moments_f32(const float *x, size_t rows, size_t channels, double
   }
 }
 
-void ck_column_moments_f64(const float *x, size_t rows, size_t columns, double *mean, double *variance) {
+CK_INLINE void ck_column_moments_f64_body(const float *x, size_t rows, size_t columns, double *mean, double *variance) {
   for (size_t c = 0; c < columns; c++) mean[c] = variance[c] = 0;
   for (size_t m = 0; m < rows; m++)
     for (size_t c = 0; c < columns; c++) mean[c] += (double)x[m * columns + c] - x[c];
@@ -34,9 +34,9 @@ void ck_column_moments_f64(const float *x, size_t rows, size_t columns, double *
   }
 }
 
-CK_BODY ck_batch_norm_forward_f32_body(const float *restrict x, size_t rows, size_t channels, const float *restrict mean,
-                                       const float *restrict inverse,
-                               const float *restrict gamma, const float *restrict beta, float *restrict normalized, float *restrict y) {
+CK_INLINE void ck_batch_norm_forward_f32_body(const float *restrict x, size_t rows, size_t channels, const float *restrict mean,
+                                              const float *restrict inverse, const float *restrict gamma, const float *restrict beta,
+                                              float *restrict normalized, float *restrict y) {
   for (size_t m = 0; m < rows; m++, x += channels, normalized += channels, y += channels)
     for (size_t c = 0; c < channels; c++) {
       float n = (x[c] - mean[c]) * inverse[c];
@@ -44,12 +44,9 @@ CK_BODY ck_batch_norm_forward_f32_body(const float *restrict x, size_t rows, siz
       y[c] = n * gamma[c] + beta[c];
     }
 }
-CK_CLONES(ck_batch_norm_forward_f32,
-          (const float *restrict x, size_t rows, size_t channels, const float *restrict mean, const float *restrict inverse,
-           const float *restrict gamma, const float *restrict beta, float *restrict normalized, float *restrict y),
-          (x, rows, channels, mean, inverse, gamma, beta, normalized, y))
 
-void ck_batch_norm_sums_f32(const float *dy, const float *normalized, size_t rows, size_t channels, double *scratch, float *dgamma, float *dbeta) {
+CK_INLINE void ck_batch_norm_sums_f32_body(const float *dy, const float *normalized, size_t rows, size_t channels, double *scratch, float *dgamma,
+                                           float *dbeta) {
   double *products = scratch, *sums = scratch + channels;
   for (size_t c = 0; c < 2 * channels; c++) scratch[c] = 0;
   for (size_t m = 0; m < rows; m++, dy += channels, normalized += channels)
@@ -63,20 +60,16 @@ void ck_batch_norm_sums_f32(const float *dy, const float *normalized, size_t row
   }
 }
 
-CK_BODY ck_batch_norm_backward_f32_body(const float *restrict dy, const float *restrict normalized, size_t rows, size_t channels,
-                                const float *restrict gamma, const float *restrict inverse, const float *restrict dgamma,
-                                const float *restrict dbeta, float *restrict dx) {
+CK_INLINE void ck_batch_norm_backward_f32_body(const float *restrict dy, const float *restrict normalized, size_t rows, size_t channels,
+                                               const float *restrict gamma, const float *restrict inverse, const float *restrict dgamma,
+                                               const float *restrict dbeta, float *restrict dx) {
   const float share = 1.0f / (float)rows;
   for (size_t m = 0; m < rows; m++, dy += channels, normalized += channels, dx += channels)
     for (size_t c = 0; c < channels; c++)
       dx[c] = gamma[c] * inverse[c] * (dy[c] - dbeta[c] * share - normalized[c] * dgamma[c] * share);
 }
-CK_CLONES(ck_batch_norm_backward_f32,
-          (const float *restrict dy, const float *restrict normalized, size_t rows, size_t channels, const float *restrict gamma,
-           const float *restrict inverse, const float *restrict dgamma, const float *restrict dbeta, float *restrict dx),
-          (dy, normalized, rows, channels, gamma, inverse, dgamma, dbeta, dx))
 
-void ck_dropout_f32(const float *restrict x, size_t count, float rate, uint64_t seed, float *restrict keep, float *restrict y) {
+CK_INLINE void ck_dropout_f32_body(const float *restrict x, size_t count, float rate, uint64_t seed, float *restrict keep, float *restrict y) {
   const float factor = 1.0f / (1.0f - rate);
   for (size_t i = 0; i < count; i++) {
     uint64_t z = seed + (i + 1) * 0x9E3779B97F4A7C15u;
@@ -88,7 +81,7 @@ void ck_dropout_f32(const float *restrict x, size_t count, float rate, uint64_t 
   }
 }
 
-void ck_multiply_f32(const float *restrict a, const float *restrict b, float *restrict y, size_t count) {
+CK_INLINE void ck_multiply_f32_body(const float *restrict a, const float *restrict b, float *restrict y, size_t count) {
   for (size_t i = 0; i < count; i++) y[i] = a[i] * b[i];
 }
 
@@ -98,7 +91,11 @@ uint64_t ck_fnv1a_64(const void *bytes, size_t count, uint64_t hash) {
   return hash;
 }
 
-void ck_scale_rows_f32(const float *restrict x, size_t rows, size_t channels, const float *restrict scale, float *restrict y) {
+CK_INLINE void ck_scale_rows_f32_body(const float *restrict x, size_t rows, size_t channels, const float *restrict scale, float *restrict y) {
   for (size_t m = 0; m < rows; m++, x += channels, y += channels)
     for (size_t c = 0; c < channels; c++) y[c] = x[c] * scale[c];
 }
+
+#define CK_LOOPS_OF_NORMALIZATION
+#define CK_LOOP CK_DEFINE_LOOP
+#include "loops.inc"

@@ -1,5 +1,5 @@
 #include "optimizers.h"
-#include "clones.h"
+#include "loops.h"
 
 #include <math.h>
 
@@ -13,12 +13,12 @@
 #define SQUARE_ROOT(x) sqrtf(x)
 #endif
 
-void ck_apply_mask_f32(float *x, const uint8_t *mask, size_t count) {
+CK_INLINE void ck_apply_mask_f32_body(float *x, const uint8_t *mask, size_t count) {
   for (size_t i = 0; i < count; i++) x[i] = mask[i] ? x[i] : 0.0f;
 }
 
-CK_BODY ck_sgd_step_f32_body(float *restrict weights, const float *restrict gradient, float *restrict velocity, const uint8_t *mask, size_t count,
-                     float rate, float momentum, float decay, int nesterov) {
+CK_INLINE void ck_sgd_step_f32_body(float *restrict weights, const float *restrict gradient, float *restrict velocity, const uint8_t *mask,
+                                    size_t count, float rate, float momentum, float decay, int nesterov) {
   const float ahead = nesterov ? momentum : 0.0f;
   for (size_t i = 0; i < count; i++) {
     float g = gradient[i] + decay * weights[i];
@@ -27,17 +27,13 @@ CK_BODY ck_sgd_step_f32_body(float *restrict weights, const float *restrict grad
     weights[i] -= rate * (nesterov ? g + ahead * v : v);
   }
   if (mask) {
-    ck_apply_mask_f32(weights, mask, count);
-    ck_apply_mask_f32(velocity, mask, count);
+    ck_apply_mask_f32_body(weights, mask, count);
+    ck_apply_mask_f32_body(velocity, mask, count);
   }
 }
-CK_CLONES(ck_sgd_step_f32,
-          (float *restrict weights, const float *restrict gradient, float *restrict velocity, const uint8_t *mask, size_t count, float rate,
-           float momentum, float decay, int nesterov),
-          (weights, gradient, velocity, mask, count, rate, momentum, decay, nesterov))
 
-CK_BODY ck_adam_step_f32_body(float *restrict weights, const float *restrict gradient, float *restrict first, float *restrict second,
-                      const uint8_t *mask, size_t count, const ck_adam *step) {
+CK_INLINE void ck_adam_step_f32_body(float *restrict weights, const float *restrict gradient, float *restrict first, float *restrict second,
+                                     const uint8_t *mask, size_t count, const ck_adam *step) {
   const ck_adam s = *step;
   for (size_t i = 0; i < count; i++) {
     float g = gradient[i];
@@ -48,12 +44,12 @@ CK_BODY ck_adam_step_f32_body(float *restrict weights, const float *restrict gra
     weights[i] -= s.rate * m / (SQUARE_ROOT(v) * s.second_correction + s.epsilon) + s.weight_decay * weights[i];
   }
   if (mask) {
-    ck_apply_mask_f32(weights, mask, count);
-    ck_apply_mask_f32(first, mask, count);
-    ck_apply_mask_f32(second, mask, count);
+    ck_apply_mask_f32_body(weights, mask, count);
+    ck_apply_mask_f32_body(first, mask, count);
+    ck_apply_mask_f32_body(second, mask, count);
   }
 }
-CK_CLONES(ck_adam_step_f32,
-          (float *restrict weights, const float *restrict gradient, float *restrict first, float *restrict second, const uint8_t *mask,
-           size_t count, const ck_adam *step),
-          (weights, gradient, first, second, mask, count, step))
+
+#define CK_LOOPS_OF_OPTIMIZERS
+#define CK_LOOP CK_DEFINE_LOOP
+#include "loops.inc"

@@ -1,16 +1,17 @@
 #include "CTraining.h"
+#include "loops.h"
 
 #include <math.h>
 #include <string.h>
 
-void ck_magnitude_scores_f64(const float *w, size_t count, int squared, double *scores) {
+CK_INLINE void ck_magnitude_scores_f64_body(const float *w, size_t count, int squared, double *scores) {
   for (size_t i = 0; i < count; i++) {
     double value = w[i];
     scores[i] = squared ? value * value : fabs(value);
   }
 }
 
-void ck_random_scores_f64(uint64_t seed, size_t count, double *scores) {
+CK_INLINE void ck_random_scores_f64_body(uint64_t seed, size_t count, double *scores) {
   for (size_t i = 0; i < count; i++) {
     uint64_t z = seed + (i + 1) * 0x9E3779B97F4A7C15u;
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
@@ -19,39 +20,39 @@ void ck_random_scores_f64(uint64_t seed, size_t count, double *scores) {
   }
 }
 
-void ck_add_gradient_f64(const float *g, size_t count, double factor, double *sums) {
+CK_INLINE void ck_add_gradient_f64_body(const float *g, size_t count, double factor, double *sums) {
   for (size_t i = 0; i < count; i++) sums[i] += factor * g[i];
 }
 
-void ck_add_squares_f64(const float *g, size_t count, double factor, double *sums) {
+CK_INLINE void ck_add_squares_f64_body(const float *g, size_t count, double factor, double *sums) {
   for (size_t i = 0; i < count; i++) sums[i] += factor * ((double)g[i] * g[i]);
 }
 
-void ck_add_squared_products_f64(const float *g, const float *w, size_t count, double factor, double *sums) {
+CK_INLINE void ck_add_squared_products_f64_body(const float *g, const float *w, size_t count, double factor, double *sums) {
   for (size_t i = 0; i < count; i++) {
     double product = (double)g[i] * w[i];
     sums[i] += factor * (product * product);
   }
 }
 
-void ck_times_weight_f64(const float *w, size_t count, double *scores) {
+CK_INLINE void ck_times_weight_f64_body(const float *w, size_t count, double *scores) {
   for (size_t i = 0; i < count; i++) scores[i] = fabs(w[i] * scores[i]);
 }
 
-void ck_squares_f64(const float *x, size_t count, double *squares) {
+CK_INLINE void ck_squares_f64_body(const float *x, size_t count, double *squares) {
   for (size_t i = 0; i < count; i++) squares[i] = (double)x[i] * x[i];
 }
 
-void ck_times_square_f64(const float *w, size_t count, double factor, double *scores) {
+CK_INLINE void ck_times_square_f64_body(const float *w, size_t count, double factor, double *scores) {
   for (size_t i = 0; i < count; i++) scores[i] *= factor * ((double)w[i] * w[i]);
 }
 
-void ck_magnitude_times_column_f64(const float *w, size_t rows, size_t columns, const double *factors, double *scores) {
+CK_INLINE void ck_magnitude_times_column_f64_body(const float *w, size_t rows, size_t columns, const double *factors, double *scores) {
   for (size_t n = 0; n < rows; n++)
     for (size_t k = 0; k < columns; k++) scores[n * columns + k] = fabs((double)w[n * columns + k]) * factors[k];
 }
 
-void ck_square_times_column_f64(const float *w, size_t rows, size_t columns, const double *factors, double *scores) {
+CK_INLINE void ck_square_times_column_f64_body(const float *w, size_t rows, size_t columns, const double *factors, double *scores) {
   for (size_t n = 0; n < rows; n++)
     for (size_t k = 0; k < columns; k++) {
       double value = w[n * columns + k];
@@ -59,8 +60,8 @@ void ck_square_times_column_f64(const float *w, size_t rows, size_t columns, con
     }
 }
 
-void ck_add_column_squares_f64(const float *x, size_t rows, size_t columns, double *sums) {
-  for (size_t m = 0; m < rows; m++) ck_add_squares_f64(x + m * columns, columns, 1, sums);
+CK_INLINE void ck_add_column_squares_f64_body(const float *x, size_t rows, size_t columns, double *sums) {
+  for (size_t m = 0; m < rows; m++) ck_add_squares_f64_body(x + m * columns, columns, 1, sums);
 }
 
 void ck_block_scores_f64(const double *scores, const uint8_t *mask, size_t rows, size_t columns, size_t block_rows, size_t block_columns,
@@ -133,29 +134,29 @@ void ck_expand_blocks_u8(const uint8_t *keep, size_t rows, size_t columns, size_
       memset(mask + r * columns + block * block_columns, keep[r / block_rows * across + block], block_columns);
 }
 
-size_t ck_count_kept_u8(const uint8_t *mask, size_t count) {
+CK_INLINE size_t ck_count_kept_u8_body(const uint8_t *mask, size_t count) {
   size_t kept = 0;
   for (size_t i = 0; i < count; i++) kept += mask[i] != 0;
   return kept;
 }
 
-size_t ck_count_nonzero_f32(const float *x, size_t count) {
+CK_INLINE size_t ck_count_nonzero_f32_body(const float *x, size_t count) {
   size_t found = 0;
   for (size_t i = 0; i < count; i++) found += x[i] != 0;
   return found;
 }
 
-size_t ck_first_not_finite_f64(const double *x, size_t count) {
+CK_INLINE size_t ck_first_not_finite_f64_body(const double *x, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (!isfinite(x[i])) return i;
   return count;
 }
 
-void ck_add_f64(const float *x, size_t count, double *sums) {
+CK_INLINE void ck_add_f64_body(const float *x, size_t count, double *sums) {
   for (size_t i = 0; i < count; i++) sums[i] += x[i];
 }
 
-void ck_prune_and_correct_f32(float *w, const uint8_t *mask, size_t rows, size_t columns, const double *factor, double *scratch) {
+CK_INLINE void ck_prune_and_correct_f32_body(float *w, const uint8_t *mask, size_t rows, size_t columns, const double *factor, double *scratch) {
   for (size_t n = 0; n < rows; n++) {
     float *row = w + n * columns;
     const uint8_t *keep = mask + n * columns;
@@ -184,7 +185,7 @@ void ck_select_u8(const uint8_t *source, size_t stride, const int64_t *rows, siz
       destination[r * column_count + c] = source[(size_t)rows[r] * stride + (size_t)columns[c]];
 }
 
-void ck_and_u8(uint8_t *mask, const uint8_t *other, size_t count) {
+CK_INLINE void ck_and_u8_body(uint8_t *mask, const uint8_t *other, size_t count) {
   for (size_t i = 0; i < count; i++) mask[i] = mask[i] && other[i];
 }
 
@@ -210,3 +211,7 @@ void ck_mask_columns_u8(uint8_t *mask, size_t rows, size_t columns, const uint8_
     for (size_t c = 0; c < columns; c++)
       if (!live[c % period]) mask[r * columns + c] = 0;
 }
+
+#define CK_LOOPS_OF_PRUNING
+#define CK_LOOP CK_DEFINE_LOOP
+#include "loops.inc"

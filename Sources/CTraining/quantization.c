@@ -3,13 +3,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "clones.h"
+#include "loops.h"
 #include "scalar.h"
 
-// The epilogue gives the bits of the kernels: no product is fused with a sum.
-CK_NO_CONTRACTION
-
-CK_BODY ck_fake_codes_f32_body(const float *restrict x, size_t count, float inverse_scale, float lowest, float highest, float *restrict codes) {
+CK_INLINE void ck_fake_codes_f32_body(const float *restrict x, size_t count, float inverse_scale, float lowest, float highest,
+                                      float *restrict codes) {
   for (size_t i = 0; i < count; i++) {
     float v = x[i] * inverse_scale;
     v = v > lowest ? v : lowest;
@@ -17,18 +15,16 @@ CK_BODY ck_fake_codes_f32_body(const float *restrict x, size_t count, float inve
     codes[i] = (float)ck_rint_even(v);
   }
 }
-CK_CLONES(ck_fake_codes_f32, (const float *restrict x, size_t count, float inverse_scale, float lowest, float highest, float *restrict codes),
-          (x, count, inverse_scale, lowest, highest, codes))
 
-void ck_fake_signs_f32(const float *x, size_t count, float *codes) {
+CK_INLINE void ck_fake_signs_f32_body(const float *x, size_t count, float *codes) {
   for (size_t i = 0; i < count; i++) codes[i] = x[i] >= 0.0f ? 1.0f : -1.0f;
 }
 
-void ck_widen_codes_f32_u8(const uint8_t *u8, size_t count, int32_t zero_point, float *codes) {
+CK_INLINE void ck_widen_codes_f32_u8_body(const uint8_t *u8, size_t count, int32_t zero_point, float *codes) {
   for (size_t i = 0; i < count; i++) codes[i] = (float)(u8[i] - zero_point);
 }
 
-void ck_narrow_codes_s8_f32(const float *codes, size_t count, int8_t *s8) {
+CK_INLINE void ck_narrow_codes_s8_f32_body(const float *codes, size_t count, int8_t *s8) {
   for (size_t i = 0; i < count; i++) s8[i] = (int8_t)codes[i];
 }
 
@@ -46,12 +42,12 @@ float ck_largest_row_sum_f32(const float *codes, size_t rows, size_t columns) {
   return largest;
 }
 
-void ck_add_sums_s32(const float *sums, size_t count, int32_t *totals) {
+CK_INLINE void ck_add_sums_s32_body(const float *sums, size_t count, int32_t *totals) {
   for (size_t i = 0; i < count; i++) totals[i] += (int32_t)sums[i];
 }
 
-void ck_scale_sums_f32(const int32_t *totals, size_t rows, size_t columns, const float *x_scales, const float *w_scales, const float *bias,
-                       float *y) {
+CK_INLINE void ck_scale_sums_f32_body(const int32_t *totals, size_t rows, size_t columns, const float *x_scales, const float *w_scales,
+                                      const float *bias, float *y) {
   for (size_t m = 0; m < rows; m++, y += columns) {
     const float scale = x_scales[m];
     // Through an integer, so that a sum of zero has no sign.
@@ -64,13 +60,13 @@ void ck_scale_sums_f32(const int32_t *totals, size_t rows, size_t columns, const
   }
 }
 
-void ck_scale_each_row_f32(const float *x, size_t rows, size_t columns, const float *scales, float *y) {
+CK_INLINE void ck_scale_each_row_f32_body(const float *x, size_t rows, size_t columns, const float *scales, float *y) {
   for (size_t m = 0; m < rows; m++)
     for (size_t n = 0; n < columns; n++) y[m * columns + n] = x[m * columns + n] * scales[m];
 }
 
-CK_BODY ck_lsq_sums_f32_body(const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest,
-                             const float *gradient, float *x_gradient, double *sum) {
+CK_INLINE double ck_lsq_gradient_f32_body(const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest,
+                                          const float *gradient, float *x_gradient) {
   double total = 0;
   size_t i = 0;
   // Pieces that are summed in float32, eight lanes wide.
@@ -92,20 +88,14 @@ CK_BODY ck_lsq_sums_f32_body(const float *x, const float *codes, size_t count, f
     }
     for (size_t j = 0; j < 8; j++) total += part[j];
   }
-  *sum = total;
-}
-CK_CLONES(ck_lsq_sums_f32, (const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest,
-          const float *gradient, float *x_gradient, double *sum),
-          (x, codes, count, inverse_scale, lowest, highest, gradient, x_gradient, sum))
-
-double ck_lsq_gradient_f32(const float *x, const float *codes, size_t count, float inverse_scale, float lowest, float highest, const float *gradient,
-                           float *x_gradient) {
-  double sum;
-  ck_lsq_sums_f32(x, codes, count, inverse_scale, lowest, highest, gradient, x_gradient, &sum);
-  return sum;
+  return total;
 }
 
-void ck_add_column_sums_f64(const float *x, size_t rows, size_t columns, double *sums) {
+CK_INLINE void ck_add_column_sums_f64_body(const float *x, size_t rows, size_t columns, double *sums) {
   for (size_t r = 0; r < rows; r++, x += columns)
     for (size_t c = 0; c < columns; c++) sums[c] += x[c];
 }
+
+#define CK_LOOPS_OF_QUANTIZATION
+#define CK_LOOP CK_DEFINE_LOOP
+#include "loops.inc"

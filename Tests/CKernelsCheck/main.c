@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "CKernelsTestSupport.h"
+#include "training.h"
 
 static uint64_t seed;
 static size_t checks, failures;
@@ -86,6 +87,13 @@ static void check_convolutions(ck_isa isa, size_t step) {
         }
 }
 
+static void check_loops(ck_isa isa, size_t step) {
+  for (size_t columns = 1; columns < 200; columns += columns < 70 ? 1 + step / 7 : 5 * step) {
+    const char *failed = check_training(isa, columns, seed + columns);
+    expect(failed == NULL, isa, failed, 3, columns, 0, 0);
+  }
+}
+
 static void check_weights(ck_isa isa, size_t step) {
   static const int bits[] = {8, 4, 2, ck_ternary, 1};
   static const size_t groups[] = {0, 32, 64, 96};
@@ -116,6 +124,7 @@ int main(int count, char **arguments) {
     check_sparse(isa, step);
     check_weights(isa, step);
     check_convolutions(isa, step);
+    check_loops(isa, step);
     for (size_t elements = 0; elements < 300; elements += step > 2 ? 3 : 1) expect(ck_test_elements(isa, elements, seed + elements), isa, "elements", 1, elements, 0, 0);
     printf("%-11s %zu checks\n", ck_isa_name(isa), checks - before);
     fflush(stdout);

@@ -19,4 +19,7 @@
 // clones for. For tests and reports.
 ck_isa ck_training_isa(void);
 
+// The names of these loops (loops.inc), for tests.
+size_t ck_training_loops(const char *_Nonnull const *_Nonnull *_Nonnull names);
+
 #endif
