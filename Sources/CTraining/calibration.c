@@ -71,18 +71,23 @@ double ck_histogram_divergence(const uint64_t *counts, size_t bins, size_t first
 }
 
 // In units of the scale, so that squares of small and large weights neither vanish nor overflow.
+static float squared_rest(float quotient, float low, float high) {
+  float v = quotient;
+  v = v < low ? low : v;
+  v = v > high ? high : v;
+  float rest = quotient - (float)ck_rint_even(v);
+  return rest * rest;
+}
+
 double ck_rounding_error_f32(const float *w, size_t count, float scale, int32_t zero_point, int32_t lowest, int32_t highest) {
   const float inverse = 1.0f / scale, low = (float)(lowest - zero_point), high = (float)(highest - zero_point);
   float error[8] = {0};
-  for (size_t i = 0; i < count; i++) {
-    float quotient = w[i] * inverse, v = quotient;
-    v = v < low ? low : v;
-    v = v > high ? high : v;
-    float rest = quotient - (float)ck_rint_even(v);
-    error[i % 8] += rest * rest;
-  }
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    for (size_t j = 0; j < 8; j++) error[j] += squared_rest(w[i + j] * inverse, low, high);
+  for (; i < count; i++) error[i % 8] += squared_rest(w[i] * inverse, low, high);
   double sum = 0;
-  for (size_t i = 0; i < 8; i++) sum += (double)error[i];
+  for (size_t j = 0; j < 8; j++) sum += (double)error[j];
   return sum * scale * scale;
 }
 

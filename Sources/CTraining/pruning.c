@@ -146,7 +146,7 @@ CK_INLINE size_t ck_count_nonzero_f32_body(const float *x, size_t count) {
   return found;
 }
 
-CK_INLINE size_t ck_first_not_finite_f64_body(const double *x, size_t count) {
+size_t ck_first_not_finite_f64(const double *x, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (!isfinite(x[i])) return i;
   return count;

@@ -1,4 +1,5 @@
 import CKernels
+import CKernelsTestSupport
 import Foundation
 import Testing
 
