@@ -3,6 +3,7 @@
 
 #include "../avx2/kernels.h"
 #include "../gemm/activations.h"
+#include "../sparse/layout.h"
 #include "dispatch.h"
 #include "kernels.h"
 
@@ -26,6 +27,15 @@ const ck_gemm_config ck_gemm_u7_s8__avxvnni = CODES(8);  // activations of 7 bit
 const ck_gemm_config ck_gemm_u8_s4__avxvnni = CODES(4);
 const ck_gemm_config ck_gemm_u8_s2__avxvnni = CODES(2);
 
+// ---- Sparse: vpdpbusd adds four products exactly, so quads need no splitting.
+
+static size_t sparse_tile(size_t block_rows) {
+  (void)block_rows;
+  return ck_sparse_s8_tile_avx2;
+}
+const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avxvnni =
+    CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, sparse_tile, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
+                        ck_sparse_s8__avxvnni, ck_sparse_vector_s8__avx2, ck_sparse_s8_workspace_bytes__avx2, ck_sparse_vector_s8_workspace_bytes__avx2);
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avxvnni = CK_NM_S8_PANEL16(ck_nm_s8__avxvnni);
 
 #endif

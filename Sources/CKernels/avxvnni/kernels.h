@@ -3,6 +3,7 @@
 #define CK_AVXVNNI_KERNELS_H
 
 #include "../gemm/layout.h"
+#include "sparse.h"
 #include "../sparse/nm_layout.h"
 
 // Rows of activations up to which codes of 4 and 2 bits go through registers, 4 rows at a time, instead of being decoded once: 8 × 4096 × 4096 264 instead of
@@ -15,6 +16,9 @@ size_t ck_gemm_codes_workspace_bytes__avxvnni(void);
 // Activations are row-major, zeros behind K, the stride an odd multiple of 64 bytes, so that rows of a tile lie in different sets of L1.
 static inline size_t ck_row_stride__avxvnni(size_t inputs) { return ck_round_up(ck_round_up(inputs, ck_fold), 64) | 64; }
 
+// sparse_s8.c, sparse_vector_s8.c; workspaces are AVX2's.
+ck_fn_sparse_s8 ck_sparse_s8__avxvnni;
+ck_fn_sparse_vector_s8 ck_sparse_vector_s8__avxvnni;
 ck_fn_nm_s8 ck_nm_s8__avxvnni;  // sparse_nm.c
 
 #endif

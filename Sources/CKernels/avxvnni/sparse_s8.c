@@ -1,0 +1,20 @@
+// int8 sparse weights times several rows of X: avx2/sparse_s8.h with vpdpbusd, exact whatever the weights are, so quads are never split.
+#if defined(__x86_64__)
+#include "../avx2/sparse_s8_panel.h"
+#include "kernels.h"
+
+CK_TARGET_BEGIN(CK_TARGET_AVXVNNI)
+
+enum { in_turns = 1, in_halves = 1 };
+
+CK_INLINE __m256i add_products(__m256i sum, __m256i codes, __m256i weights) { return _mm256_dpbusd_avx_epi32(sum, codes, weights); }
+
+#include "../avx2/sparse_s8.h"
+
+void ck_sparse_s8__avxvnni(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
+                           void *workspace) {
+  product(w, parts, x, y, row_begin, row_end, workspace);
+}
+
+CK_TARGET_END
+#endif
