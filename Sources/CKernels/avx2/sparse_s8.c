@@ -6,7 +6,7 @@
 
 CK_TARGET_BEGIN(CK_TARGET_AVX2)
 
-enum { in_turns = 0, in_halves = 0 };
+enum { is_slow = 0 };
 
 CK_INLINE __m256i add_products(__m256i sum, __m256i codes, __m256i weights) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, weights), _mm256_set1_epi16(1)));

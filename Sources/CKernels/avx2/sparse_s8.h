@@ -3,15 +3,14 @@
 // The file that includes this opens a target and brings:
 //
 //   add_products   sum + the four products of each lane, exact
-//   in_turns       whether a single output takes two quads at a time, so that two sets of sums cover the latency of add_products
-//   in_halves      whether strips of several outputs take four at a time with half of the rows, not two with all
+//   is_slow        whether a sum waits some cycles for the one before it, so that at least eight have to be under way
 #ifndef CK_AVX2_SPARSE_S8_H
 #define CK_AVX2_SPARSE_S8_H
 
 // The first of the four bytes rows of a quad. The empty assembly keeps the address in scalar registers: as a vector, which the
 // optimizer prefers, it would take nine operations of the ports that the product needs.
-CK_INLINE const uint8_t *input_row(const uint8_t *panel, const uint16_t *column, size_t bytes) {
-  size_t offset = *column * bytes;
+CK_INLINE const uint8_t *input_row(const uint8_t *panel, size_t column, size_t bytes) {
+  size_t offset = column * bytes;
   __asm__("" : "+r"(offset));
   return panel + offset;
 }
@@ -20,10 +19,10 @@ CK_INLINE const uint8_t *input_row(const uint8_t *panel, const uint16_t *column,
 CK_INLINE void load_quad(const uint8_t *panel, const uint16_t *columns, int is_gathered, int F, int V, __m256i q[vectors]) {
   if (is_gathered) {
     __m256i a[4];
-    CK_UNROLL for (int i = 0; i < 4; i++) a[i] = ck_load(input_row(panel, columns + i, tile));
+    CK_UNROLL for (int i = 0; i < 4; i++) a[i] = ck_load(input_row(panel, columns[i], tile));
     interleave(a, F, V, q);
   } else {
-    const uint8_t *row = input_row(panel, columns, 4 * tile) + 32 * F;
+    const uint8_t *row = input_row(panel, *columns, 4 * tile) + 32 * F;
     CK_UNROLL for (int v = 0; v < V; v++) q[v] = ck_load(row + 32 * v);
   }
 }
@@ -38,22 +37,22 @@ CK_INLINE void add_quad(int H, int V, const int8_t *values, const __m256i q[vect
   }
 }
 
-// Sums of H outputs of a strip over all its quads, vectors F ..< F + V. `in_turns`: a single output takes two quads at a time into sums of their own.
+// Sums of H outputs of a strip over all its quads, vectors F ..< F + V. Up to four slow sums are doubled, two quads at a time.
 CK_INLINE void strip_sums(int R, int H, int F, int V, int is_gathered, const uint16_t *columns, const int8_t *values, size_t quads,
                           const uint8_t *panel, __m256i c[4][vectors]) {
   const int step = is_gathered ? 4 : 1;
   __m256i q[vectors], other[4][vectors];
   CK_UNROLL for (int h = 0; h < H; h++) CK_UNROLL for (int v = 0; v < V; v++) c[h][v] = _mm256_setzero_si256();
   size_t i = 0;
-  if (in_turns && H == 1) {
-    CK_UNROLL for (int v = 0; v < V; v++) other[0][v] = _mm256_setzero_si256();
+  if (is_slow && H * V <= 4) {
+    CK_UNROLL for (int h = 0; h < H; h++) CK_UNROLL for (int v = 0; v < V; v++) other[h][v] = _mm256_setzero_si256();
     for (; i + 2 <= quads; i += 2, columns += 2 * step, values += 8 * R) {
       load_quad(panel, columns, is_gathered, F, V, q);
-      add_quad(1, V, values, q, c);
+      add_quad(H, V, values, q, c);
       load_quad(panel, columns + step, is_gathered, F, V, q);
-      add_quad(1, V, values + 4 * R, q, other);
+      add_quad(H, V, values + 4 * R, q, other);
     }
-    CK_UNROLL for (int v = 0; v < V; v++) c[0][v] = _mm256_add_epi32(c[0][v], other[0][v]);
+    CK_UNROLL for (int h = 0; h < H; h++) CK_UNROLL for (int v = 0; v < V; v++) c[h][v] = _mm256_add_epi32(c[h][v], other[h][v]);
   }
   for (; i < quads; i++, columns += step, values += 4 * R) {
     load_quad(panel, columns, is_gathered, F, V, q);
@@ -92,7 +91,8 @@ CK_INLINE void strip_outputs(int R, int H, int F, int V, int is_gathered, const 
   }
 }
 
-// At most 8 sums: four outputs and half of the rows at a time, or two and all rows.
+// At most 8 sums, where inputs are interleaved, and 12 else: two outputs and all rows at a time; a slow sum wants more outputs, and three vectors of rows,
+// then one, or two and two.
 CK_INLINE void all_strips(int R, int V, int is_gathered, const ck_sparse_s8 *w, const uint8_t *panel, const destination *to) {
   const ck_sparse_structure *t = &w->structure;
   const uint32_t *strip = t->strips;
@@ -102,9 +102,10 @@ CK_INLINE void all_strips(int R, int V, int is_gathered, const ck_sparse_s8 *w, 
     size_t quads = t->runs[run].blocks;
     for (uint32_t i = 0; i < t->runs[run].strips; i++) {
       size_t first = *strip++ * (size_t)R;
-      if (R > 1 && V > 2 && in_halves) {
-        strip_outputs(R, 4, 0, 2, is_gathered, w, first, columns, values, quads, panel, to);
-        strip_outputs(R, 4, 2, V - 2, is_gathered, w, first, columns, values, quads, panel, to);
+      if (R > 1 && V > 2 && is_slow) {
+        const int first_part = is_gathered ? 2 : 3;
+        strip_outputs(R, 4, 0, first_part, is_gathered, w, first, columns, values, quads, panel, to);
+        if (V > first_part) strip_outputs(R, 4, first_part, V - first_part, is_gathered, w, first, columns, values, quads, panel, to);
       } else {
         strip_outputs(R, R == 1 ? 1 : V > 2 ? 2 : 4, 0, V, is_gathered, w, first, columns, values, quads, panel, to);
       }
@@ -138,43 +139,34 @@ static int lists_every_strip(const ck_sparse_structure *t) {
 }
 
 static inline size_t workspace_bytes(const ck_sparse_structure *w) {
-  size_t padded = ck_round_up(w->inputs, ck_round_up(w->block_columns, 4));
-  return (padded + w->outputs) * tile * sizeof(float) + padded * tile;
+  return w->outputs * tile * sizeof(float) + panel_bytes(w->inputs) + scratch_bytes(w->inputs);
 }
 
-// All outputs of one part for rows first ..< first + count, whose quantized inputs are in `panel`.
-static void multiply_tile(const ck_sparse_s8 *w, const ck_sparse_output *y, size_t first, size_t count, const float scales[tile],
-                          const int32_t zeros[tile], const uint8_t *panel, float *own_sums) {
+// All outputs of one part for rows first ..< first + count.
+static void multiply_tile(const ck_sparse_s8 *w, const ck_sparse_output *y, size_t first, size_t count, const tile_codes *x, float *own_sums) {
   const ck_sparse_structure *t = &w->structure;
   size_t width = (count + 7) / 8;
   int in_place = y->layout == ck_feature_major && count == 8 * width;
-  destination to = {y->bias, scales, zeros, in_place ? y->data + first : own_sums, in_place ? y->stride : tile};
+  destination to = {y->bias, x->scales, x->zero_points, in_place ? y->data + first : own_sums, in_place ? y->stride : tile};
   if (!lists_every_strip(t)) ck_start_tile(y, t->outputs, t->outputs, to.sums, to.stride, 8 * width);
-  strips_kernel(t, width)(w, panel, &to);
+  strips_kernel(t, width)(w, x->panel, &to);
   ck_finish_tile(y, t->outputs, first, count, to.sums, to.stride, 8 * width);
 }
 
 static inline void product(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
                            void *workspace) {
   const ck_sparse_structure *t = &w->structure;
-  size_t padded = ck_round_up(t->inputs, ck_round_up(t->block_columns, 4)), written = ck_round_up(t->inputs, 4);
-  float *floats = workspace, *own_sums = floats + padded * tile;
-  uint8_t *panel = (uint8_t *)(own_sums + t->outputs * tile);
+  tile_codes quantized;
+  quantized.panel = workspace;
+  quantized.is_gathered = t->block_columns == 1;
+  uint8_t *scratch = quantized.panel + panel_bytes(t->inputs);
+  float *own_sums = (float *)(void *)(scratch + scratch_bytes(t->inputs));
   for (size_t first = row_begin; first < row_end; first += tile) {
     size_t count = row_end - first < tile ? row_end - first : tile;
-    ck_affine affines[tile];
-    float scales[tile];
-    int32_t zeros[tile];
-    row_affines(x, t->inputs, first, count, floats, affines);
-    quantize_panel(floats, t->inputs, affines, t->block_columns == 1, panel);
-    memset(panel + written * tile, 0, (padded - written) * tile);
-    for (int i = 0; i < tile; i++) {
-      scales[i] = affines[i].scale;
-      zeros[i] = affines[i].zero_point;
-    }
+    quantize_tile(x, t->inputs, first, count, scratch, &quantized);
     ck_sparse_output to = *y;
     for (size_t part = 0; part < parts; part++) {
-      multiply_tile(w + part, &to, first, count, scales, zeros, panel, own_sums);
+      multiply_tile(w + part, &to, first, count, &quantized, own_sums);
       to = ck_sparse_output_from(&to, w[part].structure.outputs);
     }
   }

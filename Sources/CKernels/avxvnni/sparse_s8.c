@@ -5,7 +5,7 @@
 
 CK_TARGET_BEGIN(CK_TARGET_AVXVNNI)
 
-enum { in_turns = 1, in_halves = 1 };
+enum { is_slow = 1 };
 
 CK_INLINE __m256i add_products(__m256i sum, __m256i codes, __m256i weights) { return _mm256_dpbusd_avx_epi32(sum, codes, weights); }
 
