@@ -85,6 +85,11 @@ static size_t slice_inputs(size_t inputs, size_t block_rows, size_t block_column
 const ck_sparse_f32_config ck_spmm_f32_f32_block__avx512 =
     CK_SPARSE_F32_CONFIG(CK_SPARSE_STRIPS, ck_sparse_f32_tile__avx512, slice_inputs, ck_sparse_f32_sizes_strips, ck_sparse_f32_pack_strips,
                          ck_sparse_f32_unpack_strips, ck_sparse_f32__avx512, ck_sparse_vector_f32__avx512, ck_sparse_f32_workspace_bytes__avx512);
+// Pairs of products are added in int16, as in AVX2.
+const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512 =
+    CK_SPARSE_S8_CONFIG(CK_SPARSE_SAFE_QUADS, ck_sparse_s8_tile__avx512, ck_sparse_s8_sizes_safe_quads, ck_sparse_s8_pack_safe_quads,
+                        ck_sparse_s8_unpack_quads, ck_sparse_s8__avx512, ck_sparse_vector_s8__avx512, ck_sparse_s8_workspace_bytes__avx512,
+                        ck_sparse_vector_s8_workspace_bytes__avx2);
 
 const ck_nm_f32_config ck_spmm_f32_f32_nm__avx512 = CK_NM_F32_PANEL8(ck_nm_f32__avx512, ck_nm_f32_workspace_bytes__avx512);
 

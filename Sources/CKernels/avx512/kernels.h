@@ -26,6 +26,11 @@ ck_fn_sparse_f32 ck_sparse_f32__avx512;
 ck_fn_sparse_tile ck_sparse_f32_tile__avx512;
 ck_fn_sparse_workspace ck_sparse_f32_workspace_bytes__avx512;
 ck_fn_sparse_vector_f32 ck_sparse_vector_f32__avx512;
+// sparse_s8.c, sparse_vector_s8.c; tile and workspaces also of the sets above.
+ck_fn_sparse_s8 ck_sparse_s8__avx512;
+ck_fn_sparse_tile ck_sparse_s8_tile__avx512;
+ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__avx512;
+ck_fn_sparse_vector_s8 ck_sparse_vector_s8__avx512;
 
 // sparse_nm.c: up to so many rows AVX2's kernel serves.
 enum { ck_nm_few_rows_avx512 = 12 };

@@ -1,6 +1,7 @@
 // What the AVX512-VNNI kernels are and how they want their operands.
 #if defined(__x86_64__)
 
+#include "../avx2/kernels.h"
 #include "../avx512/kernels.h"
 #include "../gemm/activations.h"
 #include "../sparse/layout.h"
@@ -46,9 +47,9 @@ const ck_gemm_config ck_gemm_u8_s1__avx512vnni = CODES(1);
 
 // ---- Sparse: vpdpbusd adds four products exactly, so quads need no splitting.
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512vnni =
-    CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, ck_sparse_s8_tile__avx512vnni, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
-                        ck_sparse_s8__avx512vnni, ck_sparse_vector_s8__avx512vnni, ck_sparse_s8_workspace_bytes__avx512vnni,
-                        ck_sparse_vector_s8_workspace_bytes__avx512vnni);
+    CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, ck_sparse_s8_tile__avx512, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
+                        ck_sparse_s8__avx512vnni, ck_sparse_vector_s8__avx512vnni, ck_sparse_s8_workspace_bytes__avx512,
+                        ck_sparse_vector_s8_workspace_bytes__avx2);
 
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avx512vnni = CK_NM_S8_PANEL16(ck_nm_s8__avx512vnni);
 
