@@ -54,6 +54,16 @@ const ck_gemm_config ck_gemm_u7_s8__avx512 = CODES(8, 0, gemm_u7_s8);
 const ck_gemm_config ck_gemm_u8_s4__avx512 = CODES(4, 0, gemm_u8_s4);
 const ck_gemm_config ck_gemm_u8_s2__avx512 = CODES(2, 0, gemm_u8_s2);
 
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t binary_workspace(const ck_gemm_shape *shape, size_t rows) {
+  (void)rows;
+  return larger(ck_panel16_pack_workspace(shape->inputs), larger(ck_gemm_binary_workspace_bytes__avx512(), ck_gemm_binary_workspace_bytes__avx2()));
+}
+// Tables of the rows are made anew for each range of panels.
+const ck_gemm_config ck_gemm_u8_s1__avx512 =
+    CK_GEMM_CONFIG(CK_PANEL16, 1, ck_panel, ck_row_block, ck_fold, few_rows, ck_row_chunk, ck_gemm_prefers_rows, ck_gemm_binary__avx512,
+                   ck_panel16_sizes_s1, ck_panel16_pack_s1__avx512, ck_panel16_unpack_s1, ck_panel16_activation_bytes, pack_codes, binary_workspace);
+
 // ---- Signs
 
 static void pack_signs(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
@@ -86,9 +96,14 @@ const ck_sparse_f32_config ck_spmm_f32_f32_block__avx512 =
     CK_SPARSE_F32_CONFIG(CK_SPARSE_STRIPS, ck_sparse_f32_tile__avx512, slice_inputs, ck_sparse_f32_sizes_strips, ck_sparse_f32_pack_strips,
                          ck_sparse_f32_unpack_strips, ck_sparse_f32__avx512, ck_sparse_vector_f32__avx512, ck_sparse_f32_workspace_bytes__avx512);
 // Pairs of products are added in int16, as in AVX2.
+static void sparse_s8(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
+                      void *workspace) {
+  ck_fn_sparse_s8 *kernel = ck_sparse_s8_is_narrow(&w->structure, x->rows) ? ck_sparse_s8__avx2 : ck_sparse_s8__avx512;
+  kernel(w, parts, x, y, row_begin, row_end, workspace);
+}
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512 =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_SAFE_QUADS, ck_sparse_s8_tile__avx512, ck_sparse_s8_sizes_safe_quads, ck_sparse_s8_pack_safe_quads,
-                        ck_sparse_s8_unpack_quads, ck_sparse_s8__avx512, ck_sparse_vector_s8__avx512, ck_sparse_s8_workspace_bytes__avx512,
+                        ck_sparse_s8_unpack_quads, sparse_s8, ck_sparse_vector_s8__avx512, ck_sparse_s8_workspace_bytes__avx512,
                         ck_sparse_vector_s8_workspace_bytes__avx2);
 
 const ck_nm_f32_config ck_spmm_f32_f32_nm__avx512 = CK_NM_F32_PANEL8(ck_nm_f32__avx512, ck_nm_f32_workspace_bytes__avx512);

@@ -1,5 +1,6 @@
 // int8 sparse weights times several rows of X: sparse_s8.h with multiply pairs, widen, add. Quads never saturate (sparse.h).
 #if defined(__x86_64__)
+#include "../avx2/kernels.h"
 #include "kernels.h"
 #include "sparse_s8_panel.h"
 
@@ -16,7 +17,11 @@ size_t ck_sparse_s8_tile__avx512(size_t block_rows) {
   return tile;
 }
 
-size_t ck_sparse_s8_workspace_bytes__avx512(const ck_sparse_structure *w) { return workspace_bytes(w); }
+// Of this kernel and of the narrow ones.
+size_t ck_sparse_s8_workspace_bytes__avx512(const ck_sparse_structure *w) {
+  size_t narrow = ck_sparse_s8_workspace_bytes__avx2(w), wide = workspace_bytes(w);
+  return narrow > wide ? narrow : wide;
+}
 
 void ck_sparse_s8__avx512(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
                           void *workspace) {
