@@ -18,6 +18,10 @@ size_t ck_gemm_float_workspace_bytes__avx512(void);
 
 // gemm_blocks.c: 8, 4 and 2 bits, more than a few rows; its workspace is AVX2's.
 ck_fn_gemm ck_gemm_blocks_u8_s8__avx512, ck_gemm_blocks_u7_s8__avx512, ck_gemm_blocks_u8_s4__avx512, ck_gemm_blocks_u8_s2__avx512;
+// gemm_rows.c: 8, 4 and 2 bits, up to so many rows, which are not cut.
+enum { ck_few_rows_avx512 = 8 };
+ck_fn_gemm ck_gemm_rows_s8__avx512, ck_gemm_rows_s4__avx512, ck_gemm_rows_s2__avx512;
+size_t ck_gemm_rows_workspace_bytes__avx512(size_t inputs);
 ck_fn_gemm ck_gemm_signs__avx512;  // gemm_signs.c
 // gemm_binary.c: 1-bit weights; in groups it calls AVX2's, which has a workspace of its own.
 ck_fn_gemm ck_gemm_binary__avx512;

@@ -18,23 +18,27 @@ CK_TARGET_BEGIN(CK_TARGET_AVXVNNI)
 
 enum { tile_rows = 4, block_folds = 32, line_bytes = 64, most_sums = 4, prefetch_bytes = 2048 };
 
-// ---- Activations: row-major as for more rows (kernels.h), but x − 128, zeros behind K, and starts[rows][folds]: −2^(bits − 1) · Σ (x − 128) of a fold.
+// ---- Activations: row-major as for more rows (kernels.h), but x − 128, zeros behind K, and starts[rows][folds + 1]: −2^(bits − 1) · Σ (x − 128) of each
+// fold, and of all.
 
-static inline int32_t *starts_of(const uint8_t *codes, size_t rows, size_t inputs) {
-  return (int32_t *)(void *)((uint8_t *)(uintptr_t)codes + rows * ck_row_stride__avxvnni(inputs));
+static inline size_t folds_of(size_t inputs) { return ck_round_up(inputs, ck_fold) / ck_fold; }
+
+// Of row m. Only packing writes them.
+static inline int32_t *starts_of(const uint8_t *codes, size_t rows, size_t inputs, size_t m) {
+  return (int32_t *)(void *)((uint8_t *)(uintptr_t)codes + rows * ck_row_stride__avxvnni(inputs)) + m * (folds_of(inputs) + 1);
 }
 
 size_t ck_few_rows_activation_bytes__avxvnni(size_t rows, size_t inputs) {
-  return rows * (ck_row_stride__avxvnni(inputs) + ck_round_up(inputs, ck_fold) / ck_fold * sizeof(int32_t));
+  return rows * (ck_row_stride__avxvnni(inputs) + (folds_of(inputs) + 1) * sizeof(int32_t));
 }
 
 CK_INLINE void pack_few_rows(int bits, const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to) {
-  size_t stride = ck_row_stride__avxvnni(x->inputs), folds = ck_round_up(x->inputs, ck_fold) / ck_fold;
+  size_t stride = ck_row_stride__avxvnni(x->inputs), folds = folds_of(x->inputs);
   const __m256i flip = _mm256_set1_epi8((char)0x80), ones = _mm256_set1_epi8(1);
   uint8_t *codes = to->codes + row_begin * stride;
   ck_codes_of_rows(x, row_begin, row_end - row_begin, codes, stride, to, ck_quantize_rows_u8_f32__avx2, ck_quantize_u8_f32__avx2);
   for (size_t m = row_begin; m < row_end; m++, codes += stride) {
-    int32_t *starts = starts_of(to->codes, x->rows, x->inputs) + m * folds;
+    int32_t *starts = starts_of(to->codes, x->rows, x->inputs, m), all = 0;
     memset(codes + x->inputs, 0x80, folds * ck_fold - x->inputs);
     for (size_t fold = 0; fold < folds; fold++) {
       __m256i v = _mm256_xor_si256(ck_load(codes + fold * ck_fold), flip), sums = _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), ones, v);
@@ -42,7 +46,9 @@ CK_INLINE void pack_few_rows(int bits, const ck_gemm_source *x, size_t row_begin
       __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
       sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
       starts[fold] = -(1 << (bits - 1)) * _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
+      all += starts[fold];
     }
+    starts[folds] = all;
   }
 }
 
@@ -53,10 +59,10 @@ typedef struct tile_sums {
   __m256i of[tile_rows][2][most_sums];
 } tile_sums;
 
-CK_INLINE int sums_of(int R, int is_grouped) { return R == 1 ? 4 : R == 2 || (R == 3 && !is_grouped) ? 2 : 1; }
-// S: in groups, where all sums are joined at the end of each, at most 2.
+// In groups they are joined at the end of each, and the next group's are under way meanwhile.
+CK_INLINE int sums_of(int R, int is_grouped) { return R == 1 && !is_grouped ? 4 : R <= 2 || (R == 3 && !is_grouped) ? 2 : 1; }
 CK_INLINE int scales_of(int bits, int R, int is_grouped) {
-  int U = 8 / bits, most = is_grouped && R == 1 ? 2 : sums_of(R, is_grouped);
+  int U = 8 / bits, most = sums_of(R, is_grouped);
   return U < most ? U : most;
 }
 
@@ -114,18 +120,22 @@ CK_INLINE void tile(int bits, int R, int is_grouped, const ck_stretch *p, const 
   tile_sums c;
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++) CK_UNROLL for (int i = 0; i < count; i++)
     c.of[r][half][i] = _mm256_setzero_si256();
+  int is_first = 1;  // fold of a group
   for (size_t fold = 0; fold < p->folds; fold++) {
-    CK_UNROLL for (int line = 0; line < bits; line++, codes += line_bytes, x += 4 * (8 / bits)) add_line(bits, R, S, count, line, codes, x, p->x_stride, &c);
-    if (!is_grouped) continue;
-    CK_UNROLL for (int r = 0; r < R; r++) {
+    CK_UNROLL for (int r = 0; r < R && is_grouped; r++) {
       __m256i start = ck_broadcast4(starts + (size_t)r * row_starts + fold);
-      CK_UNROLL for (int half = 0; half < 2; half++) c.of[r][half][0] = _mm256_add_epi32(c.of[r][half][0], start);
+      CK_UNROLL for (int half = 0; half < 2; half++) c.of[r][half][0] = is_first ? start : _mm256_add_epi32(c.of[r][half][0], start);
     }
+    CK_UNROLL for (int line = 0; line < bits; line++, codes += line_bytes, x += 4 * (8 / bits))
+      add_line(bits, R, S, count, line, codes, x, p->x_stride, &c);
+    if (!is_grouped) continue;
+    is_first = 0;
     if (--left > 0 && fold + 1 < p->folds) continue;
     __m256i m[2];
     ck_load_multipliers(multipliers, m);
     multipliers += ck_panel;
     left = p->group_folds;
+    is_first = 1;
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++)
       add_to(sums[r] + 8 * half, _mm256_mullo_epi32(joined(bits, S, count, c.of[r][half]), m[half]));
   }
@@ -151,23 +161,21 @@ static inline size_t rows_at_once(int bits, const ck_gemm_weights *w) { return b
 // Folds begin ..< end of a panel for all rows.
 static void add_rows(int bits, const ck_gemm_weights *w, const ck_gemm_activations *x, size_t panel, size_t begin, size_t end,
                      int32_t (*sums)[ck_panel]) {
-  size_t folds = ck_round_up(w->inputs, ck_fold) / ck_fold, stride = ck_row_stride__avxvnni(w->inputs);
-  const int32_t *starts = starts_of(x->codes, x->rows, w->inputs);
+  size_t folds = folds_of(w->inputs), stride = ck_row_stride__avxvnni(w->inputs);
   const size_t most = rows_at_once(bits, w);
   for (size_t row = 0; row < x->rows; row += most) {
     size_t rows = x->rows - row < most ? x->rows - row : most;
     ck_stretch p = ck_stretch_of(bits, w, panel, begin, end, stride);
-    tiles[bits == 2][w->group != 0][rows - 1](&p, x->codes + row * stride + begin * ck_fold, starts + row * folds + begin, folds, sums + row);
+    tiles[bits == 2][w->group != 0][rows - 1](&p, x->codes + row * stride + begin * ck_fold, starts_of(x->codes, x->rows, w->inputs, row) + begin, folds + 1, sums + row);
   }
 }
 
 // The offsets of codes (without groups) and activations: from sums of stored codes · (x − 128) to those of codes · x.
 static void restore(const ck_gemm_weights *w, const ck_gemm_activations *x, size_t panel, size_t segment, int32_t (*sums)[ck_panel]) {
-  size_t folds = ck_round_up(w->inputs, ck_fold) / ck_fold;
-  const int32_t *weights = w->sums + segment * ck_round_up(w->outputs, ck_panel) + panel * ck_panel, *starts = starts_of(x->codes, x->rows, w->inputs);
+  size_t folds = folds_of(w->inputs);
+  const int32_t *weights = w->sums + segment * ck_round_up(w->outputs, ck_panel) + panel * ck_panel;
   for (size_t r = 0; r < x->rows; r++) {
-    int32_t start = 0;
-    for (size_t fold = 0; fold < folds && w->group == 0; fold++) start += starts[r * folds + fold];
+    int32_t start = w->group == 0 ? starts_of(x->codes, x->rows, w->inputs, r)[folds] : 0;
     CK_UNROLL for (int half = 0; half < 2; half++)
       add_to(sums[r] + 8 * half, _mm256_add_epi32(_mm256_set1_epi32(start), _mm256_slli_epi32(ck_load(weights + 8 * half), 7)));
   }
@@ -176,7 +184,7 @@ static void restore(const ck_gemm_weights *w, const ck_gemm_activations *x, size
 static void gemm(int bits, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t panel_begin, size_t panel_end) {
   _Alignas(32) int32_t sums[ck_few_rows_avxvnni][ck_panel];
   _Alignas(32) float totals[ck_few_rows_avxvnni][ck_panel];
-  size_t folds = ck_round_up(w->inputs, ck_fold) / ck_fold, segments = ck_gemm_segments(w->inputs, w->group, bits);
+  size_t folds = folds_of(w->inputs), segments = ck_gemm_segments(w->inputs, w->group, bits);
   size_t segment_folds = segments == 1 ? folds : ck_gemm_segment(w->inputs, w->group, bits) / ck_fold;
   size_t block = x->rows <= rows_at_once(bits, w) ? folds : block_folds;  // a second tile finds the codes in L1
   for (size_t panel = panel_begin; panel < panel_end; panel++)
