@@ -60,7 +60,7 @@ static few_rows rows_with_starts(int bits, const ck_gemm_activations *x, size_t 
 typedef struct stretch {
   const uint8_t *weights;
   const int8_t *multipliers;  // of the first fold's group
-  size_t group_folds, first, last;
+  size_t group_folds, fold_in_group, first, last;
 } stretch;
 
 // Multipliers of a group, in the order of outputs.
@@ -77,7 +77,7 @@ CK_INLINE __m512i join_pairs(const __m512i c[2]) {
 CK_INLINE void rows_s8(int R, int is_grouped, const stretch *p, const few_rows *x, __m512i sums[most_rows]) {
   const uint8_t *w = p->weights, *codes = x->codes + p->first * fold_units * x->unit;
   const int8_t *multipliers = p->multipliers;
-  size_t left = p->group_folds;
+  size_t left = p->group_folds - p->fold_in_group;
   __m512i c[most_rows][2];
   CK_UNROLL for (int r = 0; r < R; r++) c[r][0] = c[r][1] = sums[r] = _mm512_setzero_si512();
   for (size_t fold = p->first; fold < p->last; fold++) {
@@ -126,11 +126,11 @@ CK_INLINE void rows_bits(int bits, int R, int is_grouped, const stretch *p, cons
   const uint8_t *w = p->weights, *codes = x->codes + p->first * fold_units * x->unit;
   const int8_t *multipliers = p->multipliers;
   const size_t span = bits == 2 ? span_folds : 1;
-  size_t left = p->group_folds, end;
+  size_t left = p->group_folds - p->fold_in_group, end;
   __m512i m = _mm512_set1_epi16(1);
   CK_UNROLL for (int r = 0; r < R; r++) sums[r] = _mm512_setzero_si512();
   for (size_t fold = p->first; fold < p->last; fold = end) {
-    if (is_grouped && left == p->group_folds) {
+    if (is_grouped && (left == p->group_folds || fold == p->first)) {
       m = _mm512_shuffle_epi8(load_multipliers(multipliers), pairs);
       multipliers += ck_panel;
     }
@@ -159,9 +159,10 @@ CK_INLINE void rows_panel(int bits, int R, int is_grouped, const ck_gemm_weights
   float totals[most_rows][ck_panel];
   for (size_t segment = 0; segment < segments; segment++) {
     size_t first = segment * segment_folds, last = segment + 1 == segments ? rows->folds : first + segment_folds;
-    stretch p = {weights + first * fold_bytes, multipliers, 1, first, last};
+    stretch p = {weights + first * fold_bytes, multipliers, 1, 0, first, last};
     if (is_grouped) {
       p.group_folds = w->group / ck_fold;
+      p.fold_in_group = first % p.group_folds;
       p.multipliers += first / p.group_folds * ck_panel;
     }
     __m512i sums[most_rows];
