@@ -13,7 +13,7 @@
 
 CK_TARGET_BEGIN(CK_TARGET_AVXVNNI)
 
-enum { block_folds = 32, unit_bytes = ck_panel * 4, fold_units = ck_fold / 4, row_chunk = ck_row_chunk, tile_rows = 6 };
+enum { block_folds = 32, unit_bytes = ck_panel * 4, fold_units = ck_fold / 4, row_chunk = ck_row_chunk, tile_rows = 6, prefetch_bytes = 2048 };
 
 typedef struct workspace {
   int32_t sums[row_chunk][ck_panel];
@@ -23,8 +23,8 @@ typedef struct workspace {
 
 size_t ck_gemm_codes_workspace_bytes__avxvnni(void) { return ck_round_up(sizeof(workspace), 64); }
 
-// Chains of sums, so that 8 are under way where one or two rows have fewer outputs: each product waits 5 cycles for the one before.
-CK_INLINE int chains_of(int R) { return R == 1 ? 4 : R == 2 ? 2 : 1; }
+// Chains of sums, so that 8 to 12 are under way where few rows have fewer outputs: each product waits 5 cycles for the one before.
+CK_INLINE int chains_of(int R) { return R == 1 ? 4 : R <= 3 ? 2 : 1; }
 
 // The sum of all chains; they begin anew.
 CK_INLINE __m256i joined(int chains, int r, int half, __m256i c[4][tile_rows][2]) {
@@ -47,6 +47,7 @@ CK_INLINE void tile(int R, int is_grouped, const ck_stretch *p, const uint8_t *x
     c[i][r][half] = is_grouped || i > 0 ? _mm256_setzero_si256() : ck_load(sums[r] + 8 * half);
   for (size_t fold = 0; fold < p->folds; fold++) {
     CK_UNROLL for (int t = 0; t < fold_units; t++, w += unit_bytes) {
+      _mm_prefetch((const char *)w + prefetch_bytes, _MM_HINT_T0);  // for few rows; beyond the end it does nothing
       __m256i weights[2] = {ck_load(w), ck_load(w + 32)};
       CK_UNROLL for (int r = 0; r < R; r++) {
         __m256i a = ck_broadcast4((r < 3 ? x : second) + (size_t)(r % 3) * p->x_stride + 4 * t);
@@ -109,9 +110,9 @@ CK_INLINE void add_block(int bits, const ck_gemm_weights *w, const ck_gemm_activ
     decode(bits, p.weights, p.folds, s->panel);
     p.weights = (const uint8_t *)s->panel;
   }
-  size_t count = (last - first + tile_rows - 1) / tile_rows;  // tiles of about the same number of rows
-  for (size_t i = 0; i < count; i++) {
-    size_t row = (last - first) * i / count, rows = (last - first) * (i + 1) / count - row;
+  for (size_t row = 0, rows; row < last - first; row += rows) {
+    size_t left = last - first - row;
+    rows = left == 10 ? 5 : left < tile_rows ? left : tile_rows;  // 5 and 5 keep 10 sums under way, 6 and 4 would do with 8 in the second
     tiles[w->group != 0][rows](&p, x->codes + (first + row) * stride + begin * ck_fold, s->sums + row);
   }
 }
