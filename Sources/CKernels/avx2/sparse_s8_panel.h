@@ -5,7 +5,7 @@
 //                0 2 4 6 1 3 5 7, which interleaving undoes
 //
 // Row-major X is quantized row by row and its codes are transposed in dwords: 0.75 + 0.4 shuffles for 4 codes, where transposing floats takes 1.5.
-// Behind K and behind the last row lie zeros.
+// Behind K lie zeros; vectors without rows are neither filled nor multiplied.
 #ifndef CK_AVX2_SPARSE_S8_PANEL_H
 #define CK_AVX2_SPARSE_S8_PANEL_H
 
@@ -62,12 +62,12 @@ CK_INLINE void gather_order(__m256i q[vectors]) {
   }
 }
 
-// Codes [32][code_stride], 32 inputs at a time.
-static void interleave_codes(const uint8_t *codes, size_t inputs, const tile_codes *to) {
+// Codes [8 · used][code_stride], 32 inputs at a time, to the first `used` vectors.
+static void interleave_codes(const uint8_t *codes, size_t inputs, size_t used, const tile_codes *to) {
   size_t stride = code_stride(inputs);
   for (size_t k = 0; k < inputs; k += 32) {
     uint8_t *part = to->panel + k * tile;
-    for (size_t v = 0; v < vectors; v++) {
+    for (size_t v = 0; v < used; v++) {
       __m256 rows[8];
       CK_UNROLL for (size_t i = 0; i < 8; i++) rows[i] = _mm256_loadu_ps((const float *)(const void *)(codes + (8 * v + i) * stride + k));
       ck_transpose8_ps(rows);
@@ -75,7 +75,7 @@ static void interleave_codes(const uint8_t *codes, size_t inputs, const tile_cod
     }
     for (size_t i = 0; i < 8 && to->is_gathered; i++) {
       __m256i q[vectors];
-      CK_UNROLL for (size_t v = 0; v < vectors; v++) q[v] = ck_load(part + 4 * tile * i + 32 * v);
+      CK_UNROLL for (size_t v = 0; v < vectors; v++) q[v] = v < used ? ck_load(part + 4 * tile * i + 32 * v) : _mm256_setzero_si256();
       gather_order(q);
       CK_UNROLL for (size_t v = 0; v < vectors; v++) ck_store(part + 4 * tile * i + 32 * v, q[v]);
     }
@@ -87,8 +87,9 @@ static void quantize_row_major(const ck_sparse_input *x, size_t inputs, size_t f
   ck_gemm_source source = {x->data + first * x->stride, count, inputs, x->stride, 255, x->fixed_scale, x->fixed_zero_point};
   ck_gemm_codes_out out = {codes, to->scales, to->zero_points};
   ck_codes_of_rows(&source, 0, count, codes, stride, &out, ck_quantize_rows_u8_f32__avx2, ck_quantize_u8_f32__avx2);
-  memset(codes + count * stride, 0, (tile - count) * stride);
-  interleave_codes(codes, inputs, to);
+  size_t used = (count + 7) / 8;
+  memset(codes + count * stride, 0, (8 * used - count) * stride);
+  interleave_codes(codes, inputs, used, to);
 }
 
 // ---- Feature-major X: rows lie side by side already.

@@ -100,6 +100,7 @@ static size_t slice_inputs(size_t inputs, size_t block_rows, size_t block_column
 const ck_sparse_f32_config ck_spmm_f32_f32_block__avx512 =
     CK_SPARSE_F32_CONFIG(CK_SPARSE_STRIPS, ck_sparse_f32_tile__avx512, slice_inputs, ck_sparse_f32_sizes_strips, ck_sparse_f32_pack_strips,
                          ck_sparse_f32_unpack_strips, ck_sparse_f32__avx512, ck_sparse_vector_f32__avx512, ck_sparse_f32_workspace_bytes__avx512);
+
 // Pairs of products are added in int16, as in AVX2.
 static void sparse_s8(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
                       void *workspace) {

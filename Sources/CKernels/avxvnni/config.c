@@ -51,6 +51,7 @@ static size_t sparse_tile(size_t block_rows) {
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avxvnni =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, sparse_tile, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
                         ck_sparse_s8__avxvnni, ck_sparse_vector_s8__avxvnni, ck_sparse_s8_workspace_bytes__avx2, ck_sparse_vector_s8_workspace_bytes__avx2);
+
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avxvnni = CK_NM_S8_PANEL16(ck_nm_s8__avxvnni);
 
 #endif
