@@ -38,9 +38,6 @@ ck_fn_sparse_s8 ck_sparse_s8__avx512;
 ck_fn_sparse_tile ck_sparse_s8_tile__avx512;
 ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__avx512;
 ck_fn_sparse_vector_s8 ck_sparse_vector_s8__avx512;
-// Few rows of X leave tiles of 512 bits idle and their panel, 64 bytes an input, out of L1: 256 bits and 32 bytes take 0.7 to 0.95 of the time up to 8
-// rows, for single weights up to 16 (1,024 and 4,096 inputs, 90 % zeros, Sapphire Rapids).
-static inline int ck_sparse_s8_is_narrow(const ck_sparse_structure *_Nonnull w, size_t rows) { return rows <= (w->block_rows * w->block_columns == 1 ? 16 : 8); }
 
 // sparse_nm.c: up to so many rows AVX2's kernel serves.
 enum { ck_nm_few_rows_avx512 = 12 };
