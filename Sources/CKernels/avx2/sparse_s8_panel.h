@@ -154,8 +154,12 @@ static void quantize_feature_major(const ck_sparse_input *x, size_t inputs, size
   for (size_t k = 0; k < inputs; k += 4) {
     __m256i a[4], q[vectors];
     CK_UNROLL for (size_t i = 0; i < 4; i++) a[i] = k + i < inputs ? quantize_input(floats + (k + i) * tile, inverse, zero) : _mm256_setzero_si256();
-    if (!to->is_gathered) interleave(a, 0, vectors, q);
-    CK_UNROLL for (size_t i = 0; i < 4; i++) ck_store(to->panel + (k + i) * tile, to->is_gathered ? a[i] : q[i]);
+    if (to->is_gathered) {
+      CK_UNROLL for (size_t i = 0; i < 4; i++) ck_store(to->panel + (k + i) * tile, a[i]);
+      continue;
+    }
+    interleave(a, 0, vectors, q);
+    CK_UNROLL for (size_t i = 0; i < 4; i++) ck_store(to->panel + (k + i) * tile, q[i]);
   }
   size_t written = ck_round_up(inputs, 4);
   memset(to->panel + written * tile, 0, panel_bytes(inputs) - written * tile);

@@ -112,7 +112,7 @@ CK_INLINE void add_line(int bits, int R, const uint8_t *w, const uint8_t *codes,
   _mm_prefetch((const char *)w + prefetch_bytes, _MM_HINT_T0);
   __m512i v = ck_load64(w);
   CK_UNROLL for (int u = 0; u < 8 / bits; u++, codes += unit) {
-    __m512i weights = _mm512_and_si512(u == 0 ? v : _mm512_srli_epi16(v, (unsigned)(bits * u)), mask);
+    __m512i weights = _mm512_and_si512(u == 0 ? v : _mm512_srl_epi16(v, _mm_cvtsi32_si128(bits * u)), mask);
     CK_UNROLL for (int r = 0; r < R; r++) {
       c[r] = _mm512_add_epi16(c[r], _mm512_maddubs_epi16(ck_broadcast4x16(codes + (size_t)r * row), weights));
       CK_KEEP32(c[r]);
@@ -157,6 +157,7 @@ CK_INLINE void rows_panel(int bits, int R, int is_grouped, const ck_gemm_weights
   const uint8_t *weights = w->codes + panel * ck_panel16_bytes(bits, w->inputs);
   const int8_t *multipliers = is_grouped ? w->multipliers + panel * ck_gemm_groups(w->inputs, w->group) * ck_panel : NULL;
   float totals[most_rows][ck_panel];
+  memset(totals, 0, (size_t)R * sizeof totals[0]);  // gcc does not see that the first segment writes them
   for (size_t segment = 0; segment < segments; segment++) {
     size_t first = segment * segment_folds, last = segment + 1 == segments ? rows->folds : first + segment_folds;
     stretch p = {weights + first * fold_bytes, multipliers, 1, 0, first, last};
