@@ -6,7 +6,7 @@
 //               at most 255 · 8 · 2 · 8 = 255 · 2 · 2 · 32 = 32,640. 64 products of a row take 2 operations, and 1.5 (4 bits) or 1.75 that all share;
 //               a fold 2 a row
 //
-// Limit: one row, bandwidth (4 and 8 bits), 7.5 operations for 128 products (2 bits); many, operations of 512 bits, two a cycle: 8 rows of 4 bits 156 for 4,096
+// Limit: one row, bandwidth (4 and 8 bits), 15 operations for 256 products (2 bits); many, operations of 512 bits, two a cycle: 8 rows of 4 bits 156 for 4,096
 // products. AVX2's rows took 4 at a time, three operations a cycle: 48 for 512 products of 4 bits and 4 rows.
 #if defined(__x86_64__)
 #include "epilogue.h"

@@ -1,4 +1,6 @@
-// int8 sparse weights times several rows of X: sparse_s8.h with multiply pairs, widen, add. Quads never saturate (sparse.h).
+// int8 sparse weights times several rows of X: sparse_s8.h with multiply pairs, widen, add. Quads never saturate (sparse.h). Limit: for 64 rows and a quad 12
+// operations of products, 10 more where inputs are gathered, on two ports, 6 and 11 cycles, where AVX2 takes 8 (two multipliers) and 13.3: 1.33 and 1.21 ×.
+// Measured at 256×1024×1024, 90 % zeros, with quantizing in 512 bits too: 1.18 to 1.64 ×.
 #if defined(__x86_64__)
 #include "../avx2/kernels.h"
 #include "kernels.h"
