@@ -89,15 +89,15 @@ static size_t s8_tile(size_t block_rows) {
   (void)block_rows;
   return ck_sparse_s8_tile_avx2;
 }
-// Sums in int32 of all inputs in an order of their own.
-static size_t vector_workspace(size_t inputs) { return ck_round_up(inputs, 64) * sizeof(int32_t); }
+// Codes of all inputs in 32 bits.
+size_t ck_sparse_vector_s8_workspace_bytes__avx2(size_t inputs) { return ck_round_up(inputs, 64) * sizeof(int32_t); }
 
 const ck_sparse_f32_config ck_spmm_f32_f32_block__avx2 =
     CK_SPARSE_F32_CONFIG(CK_SPARSE_STRIPS, ck_sparse_f32_tile__avx2, slice_inputs, ck_sparse_f32_sizes_strips, ck_sparse_f32_pack_strips,
                          ck_sparse_f32_unpack_strips, ck_sparse_f32__avx2, ck_sparse_vector_f32__avx2, ck_sparse_f32_workspace_bytes__avx2);
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx2 =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_SAFE_QUADS, s8_tile, ck_sparse_s8_sizes_safe_quads, ck_sparse_s8_pack_safe_quads, ck_sparse_s8_unpack_quads,
-                        ck_sparse_s8__avx2, ck_sparse_vector_s8__avx2, ck_sparse_s8_workspace_bytes__avx2, vector_workspace);
+                        ck_sparse_s8__avx2, ck_sparse_vector_s8__avx2, ck_sparse_s8_workspace_bytes__avx2, ck_sparse_vector_s8_workspace_bytes__avx2);
 const ck_nm_f32_config ck_spmm_f32_f32_nm__avx2 = CK_NM_F32_PANEL8(ck_nm_f32__avx2, ck_nm_no_workspace);
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avx2 = CK_NM_S8_PANEL8(ck_nm_s8__avx2);
 

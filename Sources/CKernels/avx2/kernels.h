@@ -43,6 +43,7 @@ ck_fn_sparse_vector_f32 ck_sparse_vector_f32__avx2;
 ck_fn_sparse_s8 ck_sparse_s8__avx2;
 ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__avx2;
 ck_fn_sparse_vector_s8 ck_sparse_vector_s8__avx2;
+ck_fn_sparse_vector_workspace ck_sparse_vector_s8_workspace_bytes__avx2;
 ck_fn_nm_f32 ck_nm_f32__avx2;
 ck_fn_nm_s8 ck_nm_s8__avx2;
 

@@ -19,7 +19,14 @@ size_t ck_gemm_float_workspace_bytes__avx512(void);
 
 // gemm_blocks.c: 8, 4 and 2 bits, more than a few rows; its workspace is AVX2's.
 ck_fn_gemm ck_gemm_blocks_u8_s8__avx512, ck_gemm_blocks_u7_s8__avx512, ck_gemm_blocks_u8_s4__avx512, ck_gemm_blocks_u8_s2__avx512;
+// gemm_rows.c: 8, 4 and 2 bits, up to so many rows, which are not cut.
+enum { ck_few_rows_avx512 = 8 };
+ck_fn_gemm ck_gemm_rows_s8__avx512, ck_gemm_rows_s4__avx512, ck_gemm_rows_s2__avx512;
+size_t ck_gemm_rows_workspace_bytes__avx512(size_t inputs);
 ck_fn_gemm ck_gemm_signs__avx512;  // gemm_signs.c
+// gemm_binary.c: 1-bit weights; in groups it calls AVX2's, which has a workspace of its own.
+ck_fn_gemm ck_gemm_binary__avx512;
+size_t ck_gemm_binary_workspace_bytes__avx512(void);
 
 // sparse_f32.c, sparse_vector.c. From so many inputs on blocks of several rows take half a tile at a time, so that its panel fits in L2: config.c.
 enum { ck_sparse_f32_long_inputs_avx512 = 2048 };
@@ -27,6 +34,11 @@ ck_fn_sparse_f32 ck_sparse_f32__avx512;
 ck_fn_sparse_tile ck_sparse_f32_tile__avx512;
 ck_fn_sparse_workspace ck_sparse_f32_workspace_bytes__avx512;
 ck_fn_sparse_vector_f32 ck_sparse_vector_f32__avx512;
+// sparse_s8.c, sparse_vector_s8.c; tile and workspace also of VNNI.
+ck_fn_sparse_s8 ck_sparse_s8__avx512;
+ck_fn_sparse_tile ck_sparse_s8_tile__avx512;
+ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__avx512;
+ck_fn_sparse_vector_s8 ck_sparse_vector_s8__avx512;
 
 // sparse_nm.c: up to so many rows AVX2's kernel serves.
 enum { ck_nm_few_rows_avx512 = 12 };

@@ -20,6 +20,8 @@ CK_INLINE __m512i ck_broadcast4x16(const void *p) {
 }
 // The lowest `count` ≤ 16 lanes.
 CK_INLINE __mmask16 ck_first_lanes(size_t count) { return (__mmask16)(count >= 16 ? 0xFFFF : (1u << count) - 1); }
+// Indices that transpose 4 × 4 quads of bytes.
+CK_INLINE __m512i ck_quad_columns(void) { return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15); }
 
 CK_TARGET_END
 

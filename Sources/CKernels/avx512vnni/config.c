@@ -1,6 +1,7 @@
 // What the AVX512-VNNI kernels are and how they want their operands.
 #if defined(__x86_64__)
 
+#include "../avx2/kernels.h"
 #include "../avx512/kernels.h"
 #include "../gemm/activations.h"
 #include "../sparse/layout.h"
@@ -44,11 +45,17 @@ const ck_gemm_config ck_gemm_u8_s4__avx512vnni = CODES(4);
 const ck_gemm_config ck_gemm_u8_s2__avx512vnni = CODES(2);
 const ck_gemm_config ck_gemm_u8_s1__avx512vnni = CODES(1);
 
-// ---- Sparse: vpdpbusd adds four products exactly, so quads need no splitting.
+// ---- Sparse: vpdpbusd adds four products exactly, so quads need no splitting. Up to 8 rows gathered inputs are interleaved in 256 bits, which three ports
+// take and whose panel has 32 bytes an input: 0.86 to 0.95 of the time (1,024 and 4,096 inputs, 90 % zeros, Sapphire Rapids).
+static void sparse_s8(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input *x, const ck_sparse_output *y, size_t row_begin, size_t row_end,
+                      void *workspace) {
+  ck_fn_sparse_s8 *kernel = x->rows <= 8 && w->structure.block_columns == 1 ? ck_sparse_s8_narrow__avx512vnni : ck_sparse_s8__avx512vnni;
+  kernel(w, parts, x, y, row_begin, row_end, workspace);
+}
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512vnni =
-    CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, ck_sparse_s8_tile__avx512vnni, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
-                        ck_sparse_s8__avx512vnni, ck_sparse_vector_s8__avx512vnni, ck_sparse_s8_workspace_bytes__avx512vnni,
-                        ck_sparse_vector_s8_workspace_bytes__avx512vnni);
+    CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, ck_sparse_s8_tile__avx512, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
+                        sparse_s8, ck_sparse_vector_s8__avx512vnni, ck_sparse_s8_workspace_bytes__avx512,
+                        ck_sparse_vector_s8_workspace_bytes__avx2);
 
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avx512vnni = CK_NM_S8_PANEL16(ck_nm_s8__avx512vnni);
 

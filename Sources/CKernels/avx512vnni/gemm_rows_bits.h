@@ -18,9 +18,6 @@ size_t ck_lookup_row_bytes__avx512vnni(size_t inputs);
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
-// Indices that transpose 4 × 4 quads of bytes.
-CK_INLINE __m512i ck_quad_columns(void) { return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15); }
-
 // Bytes 16 · j + c become 4 · c + j.
 CK_INLINE __m512i ck_bytes_by_output(__m512i v) {
   const __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));

@@ -15,12 +15,10 @@ ck_fn_gemm_pack_activations ck_pack_many_rows_s8__avx512vnni, ck_pack_many_rows_
     ck_pack_many_rows_s1__avx512vnni;
 ck_fn_gemm_activation_bytes ck_many_rows_activation_bytes_s8__avx512vnni, ck_many_rows_activation_bytes_s4__avx512vnni;  // 4 bits: and fewer
 
-// sparse_s8.c, sparse_vector_s8.c
-ck_fn_sparse_s8 ck_sparse_s8__avx512vnni;
-ck_fn_sparse_tile ck_sparse_s8_tile__avx512vnni;
-ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__avx512vnni;
+// sparse_s8.c, sparse_s8_narrow.c, sparse_vector_s8.c; tile and workspace are AVX512's.
+ck_fn_sparse_s8 ck_sparse_s8__avx512vnni, ck_sparse_s8_narrow__avx512vnni;
 ck_fn_sparse_vector_s8 ck_sparse_vector_s8__avx512vnni;
-ck_fn_sparse_vector_workspace ck_sparse_vector_s8_workspace_bytes__avx512vnni;
+
 ck_fn_nm_s8 ck_nm_s8__avx512vnni;  // sparse_nm.c
 
 #endif

@@ -1,20 +1,19 @@
 // Integer gemm with vpdpbusd of 256 bits: 32 exact products an instruction, sums in int32, so 8-bit weights need no list of unsafe pairs.
 // |sum| ≤ 255 · 127 · 65,536 < 2³¹; in groups the segments of gemm.h keep multiplier · sum there.
 //
-//   bytes     6 rows × 16 outputs: 12 sums, 2 registers of weights, 1 of activations. A step of 4 inputs is 12 products, 6 broadcasts and 2 loads, so the
-//             limit is the products: two a cycle where two ports have them (Alder Lake, Sapphire Rapids, Zen 5). Codes of 4 and 2 bits are decoded once
-//             for all rows, a panel of up to 1,024 inputs at a time
-//   codes     4 rows × 16 outputs, for few rows: codes of 4 bits take 1.25 operations more for 32 weights, of 2 bits 2, in registers; for one row the limit is bandwidth
+// 6 rows × 16 outputs: 12 sums, 2 registers of weights, 1 of activations. A step of 4 inputs is 12 products, 6 broadcasts and 2 loads, so the limit is the
+// products: two a cycle where two ports have them (Alder Lake, Sapphire Rapids, Zen 5). Codes of 4 and 2 bits are decoded once for all rows, a panel of up
+// to 1,024 inputs at a time; for few rows: gemm_rows.c.
 //
 // A group's sum is multiplied by vpmulld and added: for groups of 32 that is 3 operations beside 8 products (vpmulld is two on Intel).
 #if defined(__x86_64__)
-#include "../avx2/epilogue.h"
 #include "dispatch.h"
 #include "kernels.h"
+#include "stretch.h"
 
 CK_TARGET_BEGIN(CK_TARGET_AVXVNNI)
 
-enum { block_folds = 32, unit_bytes = ck_panel * 4, fold_units = ck_fold / 4, row_chunk = ck_row_chunk, tile_rows = 6, code_tile_rows = 4 };
+enum { block_folds = 32, unit_bytes = ck_panel * 4, fold_units = ck_fold / 4, row_chunk = ck_row_chunk, tile_rows = 6, prefetch_bytes = 2048 };
 
 typedef struct workspace {
   int32_t sums[row_chunk][ck_panel];
@@ -24,34 +23,8 @@ typedef struct workspace {
 
 size_t ck_gemm_codes_workspace_bytes__avxvnni(void) { return ck_round_up(sizeof(workspace), 64); }
 
-// Where weights come from: 64 bytes hold one unit of bytes, two of 4 bits, four of 2.
-CK_INLINE int units_of(int bits) { return 8 / bits; }
-
-// Half a unit i of 64 bytes of codes; as bytes it is what is there.
-CK_INLINE __m256i decoded(int bits, __m256i codes, int i) {
-  if (bits == 8) return codes;
-  const __m256i mask = _mm256_set1_epi8((char)((1 << bits) - 1)), offset = _mm256_set1_epi8((char)(1 << (bits - 1)));
-  if (i > 0) codes = _mm256_srli_epi16(codes, bits * i);
-  return _mm256_sub_epi8(_mm256_and_si256(codes, mask), offset);
-}
-
-// Multipliers of a group, packed in the order of gemm/layout.h, for outputs 0 … 7 and 8 … 15.
-CK_INLINE void load_multipliers(const int8_t *packed, __m256i m[2]) {
-  __m128i in_order = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)packed), _MM_SHUFFLE(3, 1, 2, 0));
-  m[0] = _mm256_cvtepi8_epi32(in_order);
-  m[1] = _mm256_cvtepi8_epi32(_mm_srli_si128(in_order, 8));
-}
-
-// Some folds of a panel, all within one segment.
-typedef struct stretch {
-  const uint8_t *weights;     // codes, or bytes that were decoded
-  const int8_t *multipliers;  // of the first fold's group; null without groups
-  size_t group_folds, fold_in_group, folds;
-  size_t x_stride;
-} stretch;
-
-// Chains of sums, so that 8 are under way where one or two rows have fewer outputs: each product waits 5 cycles for the one before.
-CK_INLINE int chains_of(int R) { return R == 1 ? 4 : R == 2 ? 2 : 1; }
+// Chains of sums, so that 8 to 12 are under way where few rows have fewer outputs: each product waits 5 cycles for the one before.
+CK_INLINE int chains_of(int R) { return R == 1 ? 4 : R <= 3 ? 2 : 1; }
 
 // The sum of all chains; they begin anew.
 CK_INLINE __m256i joined(int chains, int r, int half, __m256i c[4][tile_rows][2]) {
@@ -64,7 +37,7 @@ CK_INLINE __m256i joined(int chains, int r, int half, __m256i c[4][tile_rows][2]
 }
 
 // Adds the products of R rows to their sums.
-CK_INLINE void tile(int bits, int R, int is_grouped, const stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]) {
+CK_INLINE void tile(int R, int is_grouped, const ck_stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]) {
   const uint8_t *w = p->weights, *second = x + 3 * p->x_stride;  // two pointers for six rows
   const int8_t *multipliers = p->multipliers;
   size_t left = p->group_folds - p->fold_in_group;
@@ -73,17 +46,15 @@ CK_INLINE void tile(int bits, int R, int is_grouped, const stretch *p, const uin
   CK_UNROLL for (int i = 0; i < chains; i++) CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++)
     c[i][r][half] = is_grouped || i > 0 ? _mm256_setzero_si256() : ck_load(sums[r] + 8 * half);
   for (size_t fold = 0; fold < p->folds; fold++) {
-    CK_UNROLL for (int t = 0; t < fold_units; t += units_of(bits), w += unit_bytes) {
-      __m256i codes[2] = {ck_load(w), ck_load(w + 32)};
-      CK_UNROLL for (int i = 0; i < units_of(bits); i++) {
-        __m256i weights[2] = {decoded(bits, codes[0], i), decoded(bits, codes[1], i)};
-        CK_UNROLL for (int r = 0; r < R; r++) {
-          __m256i a = ck_broadcast4((r < 3 ? x : second) + (size_t)(r % 3) * p->x_stride + 4 * (t + i));
-          CK_UNROLL for (int half = 0; half < 2; half++) {
-            __m256i *sum = &c[(t + i) % chains][r][half];
-            *sum = _mm256_dpbusd_avx_epi32(*sum, a, weights[half]);
-            CK_KEEP(*sum);
-          }
+    CK_UNROLL for (int t = 0; t < fold_units; t++, w += unit_bytes) {
+      _mm_prefetch((const char *)w + prefetch_bytes, _MM_HINT_T0);  // for few rows; beyond the end it does nothing
+      __m256i weights[2] = {ck_load(w), ck_load(w + 32)};
+      CK_UNROLL for (int r = 0; r < R; r++) {
+        __m256i a = ck_broadcast4((r < 3 ? x : second) + (size_t)(r % 3) * p->x_stride + 4 * t);
+        CK_UNROLL for (int half = 0; half < 2; half++) {
+          __m256i *sum = &c[t % chains][r][half];
+          *sum = _mm256_dpbusd_avx_epi32(*sum, a, weights[half]);
+          CK_KEEP(*sum);
         }
       }
     }
@@ -91,7 +62,7 @@ CK_INLINE void tile(int bits, int R, int is_grouped, const stretch *p, const uin
     second += ck_fold;
     if (!is_grouped || (--left > 0 && fold + 1 < p->folds)) continue;
     __m256i m[2];
-    load_multipliers(multipliers, m);
+    ck_load_multipliers(multipliers, m);
     multipliers += ck_panel;
     left = p->group_folds;
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++) {
@@ -103,19 +74,23 @@ CK_INLINE void tile(int bits, int R, int is_grouped, const stretch *p, const uin
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int half = 0; half < 2; half++) ck_store(sums[r] + 8 * half, joined(chains, r, half, c));
 }
 
-typedef void tile_function(const stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]);
-#define TILE(bits, R)                                                                                                                        \
-  static void tile_##bits##_##R(const stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]) { tile(bits, R, 0, p, x, sums); }              \
-  static void grouped_tile_##bits##_##R(const stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]) { tile(bits, R, 1, p, x, sums); }
-#define TILES_OF_CODES(bits) TILE(bits, 1) TILE(bits, 2) TILE(bits, 3) TILE(bits, 4)
-TILES_OF_CODES(8) TILE(8, 5) TILE(8, 6)
-TILES_OF_CODES(4)
-TILES_OF_CODES(2)
-#define NAMES_OF_CODES(name, bits) NULL, name##bits##_1, name##bits##_2, name##bits##_3, name##bits##_4
-static tile_function *const tiles[2][3][tile_rows + 1] = {
-    {{NAMES_OF_CODES(tile_, 8), tile_8_5, tile_8_6}, {NAMES_OF_CODES(tile_, 4)}, {NAMES_OF_CODES(tile_, 2)}},
-    {{NAMES_OF_CODES(grouped_tile_, 8), grouped_tile_8_5, grouped_tile_8_6}, {NAMES_OF_CODES(grouped_tile_, 4)}, {NAMES_OF_CODES(grouped_tile_, 2)}}};
-static tile_function *tile_of(int bits, int is_grouped, size_t rows) { return tiles[is_grouped][bits == 8 ? 0 : bits == 4 ? 1 : 2][rows]; }
+typedef void tile_function(const ck_stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]);
+#define TILE(R)                                                                                                            \
+  static void tile_##R(const ck_stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]) { tile(R, 0, p, x, sums); }          \
+  static void grouped_tile_##R(const ck_stretch *p, const uint8_t *x, int32_t (*sums)[ck_panel]) { tile(R, 1, p, x, sums); }
+TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+static tile_function *const tiles[2][tile_rows + 1] = {{NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6},
+                                                      {NULL, grouped_tile_1, grouped_tile_2, grouped_tile_3, grouped_tile_4, grouped_tile_5, grouped_tile_6}};
+
+// Codes lie in lines of 64 bytes of one unit of bytes, two of 4 bits, four of 2.
+CK_INLINE int units_of(int bits) { return 8 / bits; }
+
+// Half a unit i of such a line.
+CK_INLINE __m256i decoded(int bits, __m256i codes, int i) {
+  const __m256i mask = _mm256_set1_epi8((char)((1 << bits) - 1)), offset = _mm256_set1_epi8((char)(1 << (bits - 1)));
+  if (i > 0) codes = _mm256_srli_epi16(codes, bits * i);
+  return _mm256_sub_epi8(_mm256_and_si256(codes, mask), offset);
+}
 
 CK_INLINE void decode(int bits, const uint8_t *codes, size_t folds, int8_t *panel) {
   for (size_t i = 0; i < folds * fold_units / (size_t)units_of(bits); i++, codes += unit_bytes)
@@ -129,23 +104,16 @@ CK_INLINE void decode(int bits, const uint8_t *codes, size_t folds, int8_t *pane
 // Folds begin ..< end of a panel for rows first ..< last, at most row_chunk.
 CK_INLINE void add_block(int bits, const ck_gemm_weights *w, const ck_gemm_activations *x, size_t panel, size_t begin, size_t end, size_t first,
                          size_t last, workspace *s) {
-  size_t all = ck_round_up(w->inputs, ck_fold) / ck_fold, stride = ck_row_stride__avxvnni(w->inputs), most = tile_rows;
-  stretch p = {w->codes + (panel * all + begin) * (size_t)(ck_fold * ck_panel / 8 * bits), NULL, 1, 0, end - begin, stride};
-  if (w->group != 0) {
-    p.group_folds = w->group / ck_fold;
-    p.fold_in_group = begin % p.group_folds;
-    p.multipliers = w->multipliers + (panel * ck_gemm_groups(w->inputs, w->group) + begin / p.group_folds) * ck_panel;
-  }
-  if (bits < 8 && x->rows > ck_few_rows_avxvnni) {
+  size_t stride = ck_row_stride__avxvnni(w->inputs);
+  ck_stretch p = ck_stretch_of(bits, w, panel, begin, end, stride);
+  if (bits < 8) {
     decode(bits, p.weights, p.folds, s->panel);
     p.weights = (const uint8_t *)s->panel;
-    bits = 8;
   }
-  if (bits < 8) most = code_tile_rows;
-  size_t count = (last - first + most - 1) / most;  // tiles of about the same number of rows
-  for (size_t i = 0; i < count; i++) {
-    size_t row = (last - first) * i / count, rows = (last - first) * (i + 1) / count - row;
-    tile_of(bits, w->group != 0, rows)(&p, x->codes + (first + row) * stride + begin * ck_fold, s->sums + row);
+  for (size_t row = 0, rows; row < last - first; row += rows) {
+    size_t left = last - first - row;
+    rows = left == 10 ? 5 : left < tile_rows ? left : tile_rows;  // 5 and 5 keep 10 sums under way, 6 and 4 would do with 8 in the second
+    tiles[w->group != 0][rows](&p, x->codes + (first + row) * stride + begin * ck_fold, s->sums + row);
   }
 }
 

@@ -3,19 +3,19 @@
 //   neighbours   [K / 4][4 vectors][16 rows][4 inputs]: four vectors as they are multiplied; or in two halves, [2][K / 4][2][16][4]: half of the panel at a
 //                time then comes from L1, which holds 1,024 inputs of 32 rows
 //   gathered     [K][64]: inputs by themselves, the bytes of four of them are interleaved in registers. Lane j (128 bits) of an input holds rows 4j … 4j + 3
-//                of vector 0, those of vector 1, then those of vectors 2 and 3, by turns: sparse_s8.c says why
+//                of vector 0, those of vector 1, then those of vectors 2 and 3, by turns: sparse_s8.h says why
 //
 // Row-major X is quantized row by row and its codes are transposed in dwords: 4 + 3 shuffles for 64 codes, where transposing floats would take 16. Behind K
 // lie zeros; vectors without rows are neither filled nor multiplied.
 #ifndef CK_SPARSE_S8_PANEL_H
 #define CK_SPARSE_S8_PANEL_H
 
-#include "../avx512/sparse_panel.h"
 #include "../gemm/activations.h"
 #include "dispatch.h"
 #include "scalar.h"
+#include "sparse_panel.h"
 
-CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
+CK_TARGET_BEGIN(CK_TARGET_AVX512)
 
 enum { tile = 64, vectors = tile / 16 };
 
