@@ -1,20 +1,28 @@
 #!/bin/bash
 # CKernels, CTraining and their checks alone, without Swift: compiled by clang and by gcc as C11 with all warnings as errors, and run on every instruction
 # set of this machine. Arguments go to the check: "quick" takes a sample of the sizes, "brief" a small one. CC="clang" checks with one compiler, SANITIZE="address,undefined"
-# under sanitizers, a finding ends the check.
+# under sanitizers, a finding ends the check. EMULATE=1 compiles the kernels against SIMDe (Debian's libsimde-dev) and runs the sets that this machine lacks;
+# EMULATE=all runs all of them emulated, EMULATE=avx512vnni one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 sanitizers=() optimization=-O3
 if [ -n "${SANITIZE:-}" ]; then  # -O3 takes minutes to compile then
   sanitizers=("-fsanitize=$SANITIZE" -fno-sanitize-recover=all -g) optimization=-O1
 fi
-flags=("${sanitizers[@]}" -std=c11 $optimization -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -Werror)
+emulation=()
+if [ -n "${EMULATE:-}" ]; then
+  intrinsics=Tests/CKernelsCheck/emulated_intrinsics.h
+  echo "emulated by SIMDe, and by this repository what it lacks or does otherwise: $(sed -n 's/^#define \(_mm[0-9a-z_]*\)(.*/\1/p' "$intrinsics" | sort | tr '\n' ' ')"
+  emulation=(-DCK_SIMDE -ITests/CKernelsCheck -Wno-psabi) optimization=-O2
+  [ -n "${SANITIZE:-}" ] && optimization=-O1
+fi
+flags=("${sanitizers[@]}" -std=c11 $optimization -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -Werror "${emulation[@]}")
 includes=(-ISources/CKernels/include -ISources/CTraining/include -ITests/CKernelsTestSupport/include -ITests/CKernelsTestSupport)
 mapfile -t library < <(find Sources/CKernels Sources/CTraining -name '*.c' | sort)
 mapfile -t checks < <(find Tests/CKernelsTestSupport Tests/CKernelsCheck -name '*.c' | sort)
 for compiler in ${CC:-clang gcc}; do
   command -v "$compiler" >/dev/null || { echo "ckernels-check: expected $compiler (apt-get install $compiler), found none" >&2; exit 1; }
-  build=.build/ckernels-check/$compiler${SANITIZE:+-sanitized}
+  build=.build/ckernels-check/$compiler${SANITIZE:+-sanitized}${EMULATE:+-emulated}
   rm -rf "$build"
   mkdir -p "$build"
   echo "$compiler: ${#library[@]} files"
@@ -22,6 +30,6 @@ for compiler in ${CC:-clang gcc}; do
     echo "$compiler ${flags[*]} ${includes[*]} -c $file -o $build/$(tr / _ <<<"$file").o"
   done | xargs -P "$(nproc)" -I {} sh -c '{}'
   # The checks are compiled as the tests of SwiftPM compile them.
-  "$compiler" "${sanitizers[@]}" -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Werror "${includes[@]}" "${checks[@]}" "$build"/*.o -o "$build/check" -lm -lpthread
+  "$compiler" "${sanitizers[@]}" -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Werror "${emulation[@]}" "${includes[@]}" "${checks[@]}" "$build"/*.o -o "$build/check" -lm -lpthread
   "$build/check" "$@"
 done

@@ -2,7 +2,7 @@
 // of the image and 6 broadcasts of weights serve 12 multiply-adds. The image is copied into planes with its padding before, so that
 // neighbours of one channel lie side by side and borders need no branch.
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "../x86_intrinsics.h"
 
 #include "../windows/planes.h"
 #include "kernels.h"

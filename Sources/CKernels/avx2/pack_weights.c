@@ -3,7 +3,7 @@
 #if defined(__x86_64__)
 #include "../gemm/pack_panel16.h"
 
-#include <immintrin.h>
+#include "../x86_intrinsics.h"
 
 #include "instruction_sets.h"
 #include "kernels.h"

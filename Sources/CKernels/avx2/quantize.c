@@ -1,7 +1,7 @@
 #if defined(__x86_64__)
 #include "quantize.h"
 
-#include <immintrin.h>
+#include "../x86_intrinsics.h"
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>

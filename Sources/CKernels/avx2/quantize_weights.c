@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #include "../gemm/weights.h"
 
-#include <immintrin.h>
+#include "../x86_intrinsics.h"
 
 #include "dispatch.h"
 

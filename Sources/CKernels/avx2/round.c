@@ -1,7 +1,7 @@
 #if defined(__x86_64__)
 #include "round.h"
 
-#include <immintrin.h>
+#include "../x86_intrinsics.h"
 #include <stdbool.h>
 
 #include "dispatch.h"

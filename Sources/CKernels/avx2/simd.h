@@ -2,7 +2,7 @@
 #ifndef CK_AVX2_SIMD_H
 #define CK_AVX2_SIMD_H
 
-#include <immintrin.h>
+#include "../x86_intrinsics.h"
 #include <string.h>
 
 #include "instruction_sets.h"

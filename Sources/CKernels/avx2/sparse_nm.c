@@ -8,7 +8,7 @@
 //
 // One row is bound by bytes: 2.25 a weight of the dense matrix in float32 and 0.75 in int8.
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "../x86_intrinsics.h"
 #include <string.h>
 
 #include "epilogue.h"

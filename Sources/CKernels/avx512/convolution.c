@@ -11,7 +11,7 @@
 // AVX2 4.0. Its second, 14×14×6, 16 outputs 5×5: 2.74 µs; measured 3.5 (planes 0.3); AVX2 9.7, positions side by side 5.4. 32×32×3, 16 outputs
 // 3×3: 5.06; 7.5 (planes 0.35); AVX2 13.5. Stores of single positions took as long as the products of 25 inputs: 28×28 2.9 µs.
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "../x86_intrinsics.h"
 
 #include "../windows/planes.h"
 #include "kernels.h"

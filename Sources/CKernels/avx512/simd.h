@@ -2,7 +2,7 @@
 #ifndef CK_AVX512_SIMD_H
 #define CK_AVX512_SIMD_H
 
-#include <immintrin.h>
+#include "../x86_intrinsics.h"
 #include <string.h>
 
 #include "instruction_sets.h"

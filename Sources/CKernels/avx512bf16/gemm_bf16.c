@@ -14,7 +14,7 @@ enum { tile_rows = 8 };
 
 // sum + odd product, + even product.
 CK_INLINE __m512 add_pairs(__m512 sum, __m512i x, __m512i w) {
-  __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+  CK_DPBF16(sum, x, w);
   return sum;
 }
 

@@ -27,6 +27,17 @@ bool ck_isa_named(const char *name, ck_isa *isa) {
 
 bool ck_isa_is_available(ck_isa isa) { return (ck_isa_features(isa) & ~ck_machine_features()) == 0; }
 
+// What the processor has, and what kernels may ask for: the same, but where every instruction is emulated.
+#if defined(CK_SIMDE)
+uint32_t ck_machine_features(void) {
+  uint32_t all = 0;
+  for (int i = 0; i < ck_isa_count; i++) all |= sets[i].features;
+  return all;
+}
+#else
+uint32_t ck_machine_features(void) { return ck_detected_features(); }
+#endif
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -54,7 +65,7 @@ static uint32_t xgetbv0(void) {
   return low;
 }
 
-uint32_t ck_machine_features(void) {
+uint32_t ck_detected_features(void) {
   uint32_t a, b, c, d, found = 0;
   requirement machine = {0, 0, 0, 0, 0, 0};
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & 1u << 27 /* OSXSAVE */)) return 0;
@@ -100,7 +111,7 @@ void ck_cpu_name(char *name, size_t capacity) {
 
 #else
 
-uint32_t ck_machine_features(void) { return 0; }
+uint32_t ck_detected_features(void) { return 0; }
 
 bool ck_cpu_is_intel(void) { return false; }
 

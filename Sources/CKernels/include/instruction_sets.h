@@ -61,8 +61,9 @@ uint32_t ck_isa_features(ck_isa isa);
 // Finds the instruction set called `name`; false if there is none.
 bool ck_isa_named(const char *_Nonnull name, ck_isa *_Nonnull isa);
 
-// The features of this machine.
+// The features of this machine, and those of its processor alone: fewer where the kernels were compiled for emulation (x86_intrinsics.h).
 uint32_t ck_machine_features(void);
+uint32_t ck_detected_features(void);
 
 // Whether this machine has all features of `isa`.
 bool ck_isa_is_available(ck_isa isa);
