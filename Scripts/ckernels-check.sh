@@ -12,7 +12,7 @@ fi
 emulation=()
 if [ -n "${EMULATE:-}" ]; then
   intrinsics=Tests/CKernelsCheck/emulated_intrinsics.h
-  echo "emulated by SIMDe, and by this repository what it lacks or does otherwise: $(sed -n 's/^#define \(_mm[0-9a-z_]*\)(.*/\1/p' "$intrinsics" | sort | tr '\n' ' ')"
+  echo "emulated by SIMDe, and by this repository what it lacks or does otherwise: $(sed -n 's/^#define \(_mm[0-9a-z_]*\|CK_DPBF16\)(.*/\1/p' "$intrinsics" | sort | tr '\n' ' ')"
   emulation=(-DCK_SIMDE -ITests/CKernelsCheck -Wno-psabi) optimization=-O2
   [ -n "${SANITIZE:-}" ] && optimization=-O1
 fi

@@ -181,21 +181,21 @@ CK_EMULATED __m256 ck_emulated_maskload(const void *p, __m256i mask) {
 #undef _mm256_maskload_ps
 #define _mm256_maskload_ps(p, mask) ck_emulated_maskload(p, mask)
 
-// Lanes of the mask from p + 4 · index: other memory is not touched.
-CK_EMULATED __m512i ck_emulated_gather(__m512i other, uint64_t mask, __m512i indices, const void *p) {
+// Lanes of the mask from p + scale · index: other memory is not touched.
+CK_EMULATED __m512i ck_emulated_gather(__m512i other, uint64_t mask, __m512i indices, const void *p, int scale) {
   int32_t v[16], at[16];
   memcpy(v, &other, sizeof v);
   memcpy(at, &indices, sizeof at);
   for (int i = 0; i < 16; i++)
-    if (mask >> i & 1) memcpy(v + i, (const char *)p + (ptrdiff_t)at[i] * 4, 4);
+    if (mask >> i & 1) memcpy(v + i, (const char *)p + (ptrdiff_t)at[i] * scale, 4);
   memcpy(&other, v, sizeof v);
   return other;
 }
 #undef _mm512_mask_i32gather_epi32
-#define _mm512_mask_i32gather_epi32(other, mask, indices, p, scale) ck_emulated_gather(other, mask, indices, p)
+#define _mm512_mask_i32gather_epi32(other, mask, indices, p, scale) ck_emulated_gather(other, mask, indices, p, scale)
 #undef _mm512_mask_i32gather_ps
 #define _mm512_mask_i32gather_ps(other, mask, indices, p, scale) \
-  _mm512_castsi512_ps(ck_emulated_gather(_mm512_castps_si512(other), mask, indices, p))
+  _mm512_castsi512_ps(ck_emulated_gather(_mm512_castps_si512(other), mask, indices, p, scale))
 
 // ---- Lanes
 
@@ -261,8 +261,12 @@ CK_EMULATED __m512i ck_emulated_srai_epi32(__m512i x, int count) {
 #define _mm512_srai_epi32(x, count) ck_emulated_srai_epi32(x, (int)(count))
 #undef _mm512_mask_cmp_ps_mask
 #define _mm512_mask_cmp_ps_mask(mask, a, b, predicate) ((__mmask16)((mask) & _mm512_cmp_ps_mask(a, b, predicate)))
+#undef _mm_dpbusd_avx_epi32
+#define _mm_dpbusd_avx_epi32(sums, a, b) _mm_dpbusd_epi32(sums, a, b)
 #undef _mm256_dpbusd_avx_epi32
 #define _mm256_dpbusd_avx_epi32(sums, a, b) _mm256_dpbusd_epi32(sums, a, b)
+#undef _mm256_dpwssd_avx_epi32
+#define _mm256_dpwssd_avx_epi32(sums, a, b) _mm256_dpwssd_epi32(sums, a, b)
 
 // SIMDe rounds the product and the sum; processors round once.
 #define CK_EMULATED_FMA(name, vector)                                                     \

@@ -66,8 +66,8 @@ static void check_sparse(ck_isa isa, size_t step) {
                                      (int)(i % 5) - 1 < 0 ? 0 : (int)(i % 5) - 1, (int)(i % 4), i % 3, i % 2 == 0, i % 7 < 3, seed + i};
             expect(ck_test_sparse(isa, &c), isa, is_s8 ? "sparse int8" : "sparse float32", rows, inputs, outputs, shapes[s][0] * 100 + shapes[s][1]);
           }
-  for (size_t rows = 1; rows < 40; rows += 2 + step)
-    for (size_t inputs = 1; inputs < 700; inputs = inputs * 2 + step)
+  for (size_t rows = 1; rows < 90; rows += rows < 20 ? 2 + step / 2 : 5 + step)
+    for (size_t inputs = 1; inputs < 1300; inputs = inputs * 2 + step)
       for (size_t outputs = 1; outputs < 60; outputs += 4 + step, i++)
         for (int is_s8 = 0; is_s8 < 2; is_s8++) {
           ck_test_nm_case c = {is_s8, i % 2 ? 4 : 8, rows, inputs, outputs, i % 3 == 0, i % 4 == 0, i % 5 < 2, seed + i};
