@@ -22,6 +22,10 @@ mapfile -t library < <(find Sources/CKernels Sources/CTraining -name '*.c' | sor
 mapfile -t checks < <(find Tests/CKernelsTestSupport Tests/CKernelsCheck -name '*.c' | sort)
 for compiler in ${CC:-clang gcc}; do
   command -v "$compiler" >/dev/null || { echo "ckernels-check: expected $compiler (apt-get install $compiler), found none" >&2; exit 1; }
+  if [ -n "${EMULATE:-}" ] && ! echo '#include <simde/x86/avx512.h>' | "$compiler" -fsyntax-only -x c - 2>/dev/null; then
+    echo "ckernels-check: expected SIMDe for $compiler (apt-get install libsimde-dev), found none" >&2
+    exit 1
+  fi
   build=.build/ckernels-check/$compiler${SANITIZE:+-sanitized}${EMULATE:+-emulated}
   rm -rf "$build"
   mkdir -p "$build"
