@@ -38,9 +38,16 @@ static void check_gemm(ck_isa isa, size_t step) {
           c.group = groups[g], c.seed = seed + c.inputs;
           expect(ck_test_gemm(isa, &c, (ck_test_extremes)extremes, 1, 4) == 0, isa, formats[f].name, c.rows, c.inputs, c.outputs, c.group);
         }
+    // Enough panels for ways that serve many of them only, up to 13 rows.
+    c.rows = 13, c.outputs = 150;
+    for (size_t g = 0; g < 2; g++)
+      for (c.inputs = 97; c.inputs < 1400; c.inputs = c.inputs * 2 + 3 * step, c.outputs += 31) {
+        c.group = g * 64, c.seed = seed + c.inputs;
+        expect(ck_test_gemm(isa, &c, (ck_test_extremes)(c.inputs % 7), 1, 1 + step / 8) == 0, isa, formats[f].name, c.rows, c.inputs, c.outputs, c.group);
+      }
   }
   for (size_t inputs = 1; inputs < 3000; inputs = inputs * 3 / 2 + step)
-    for (size_t outputs = 1; outputs < 40; outputs += 5 + step)
+    for (size_t outputs = 1; outputs < 150; outputs = outputs < 40 ? outputs + 5 + step : outputs * 3)
       for (size_t rows = 1; rows < 20; rows += 2 + step) {
         for (int kind = 0; kind < 3; kind++)
           expect(ck_test_bit_gemm(isa, rows, inputs, outputs, kind, seed + inputs) == 0, isa, "w1a1", rows, inputs, outputs, (size_t)kind);

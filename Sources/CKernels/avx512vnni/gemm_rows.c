@@ -90,6 +90,7 @@ CK_INLINE void pack_few_rows(int bits, const ck_gemm_source *x, const ck_gemm_co
   ck_codes_of_rows(x, 0, rows, codes, padded, to, ck_quantize_rows_u8_f32__avx512, ck_quantize_u8_f32__avx512);
   for (size_t r = 0; r < rows; r++) memset(codes + r * padded + x->inputs, 128, padded - x->inputs);
   if (bits == 1) order_by_bits(codes, padded * stride, stride > 1 ? codes : parts.codes);
+  if (bits == 1 && stride == 1) memset(codes + x->inputs, 0, padded - x->inputs);  // tables are made of x, not of x − 128
   if (stride > 1) interleave(codes, stride, padded, parts.codes);
   if (bits == 8) return;
   const int shift = bits == 4 ? 3 : bits == 2 ? 1 : 0;
