@@ -25,7 +25,8 @@ CK_INLINE void add_lines(int bits, int R, int stride, int P, int S, const uint8_
   const int U = 8 / bits;
   for (const uint8_t *end = codes + panel_bytes; codes != end; codes += ck_line_bytes, x += U * stride * 4) {
     __m512i v[ck_most_tile_panels];
-    CK_UNROLL for (int p = 0; p < P; p++) v[p] = ck_load_line(bits, codes + (size_t)p * panel_bytes);
+    size_t ahead = ck_codes_ahead((size_t)(end - codes), P, panel_bytes);
+    CK_UNROLL for (int p = 0; p < P; p++) v[p] = ck_load_line(bits, codes + (size_t)p * panel_bytes, ahead);
     CK_UNROLL for (int i = 0; i < U; i++) {
       __m512i unit[ck_most_tile_panels];
       CK_UNROLL for (int p = 0; p < P; p++) unit[p] = ck_unit_of_line(bits, v[p], i, i % S);

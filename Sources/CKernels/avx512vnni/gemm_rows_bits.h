@@ -4,7 +4,7 @@
 
 #include "gemm_rows.h"
 
-enum { ck_line_bytes = 64, ck_line_prefetch = 2048 };
+enum { ck_line_bytes = 64 };
 
 typedef void ck_fn_few_rows(const ck_gemm_weights *_Nonnull w, const ck_gemm_activations *_Nonnull x, const ck_gemm_output *_Nonnull y, size_t panel,
                             size_t panel_end);
@@ -26,8 +26,8 @@ CK_INLINE __m512i ck_bytes_by_output(__m512i v) {
   return _mm512_shuffle_epi8(v, bytes);
 }
 
-CK_INLINE __m512i ck_load_line(int bits, const uint8_t *_Nonnull codes) {
-  _mm_prefetch((const char *)codes + ck_line_prefetch, _MM_HINT_T0);  // beyond the end it does nothing
+CK_INLINE __m512i ck_load_line(int bits, const uint8_t *_Nonnull codes, size_t ahead) {
+  _mm_prefetch((const char *)codes + ahead, _MM_HINT_T0);  // beyond the end it does nothing
   __m512i v = ck_load64(codes);
   return bits == 1 ? ck_bytes_by_output(v) : v;
 }

@@ -30,14 +30,14 @@ CK_INLINE __m512i unit_of_line(int bits, __m512i v, int i) {
   return i == 0 ? _mm512_and_si512(_mm512_add_epi8(v, v), _mm512_set1_epi8(2)) : ck_unit_of_line(1, v, i, 1);
 }
 
-// One fold of R rows × P panels, begun at `starts`.
-CK_INLINE void add_fold(int bits, int R, int stride, int P, const uint8_t *codes, size_t panel_bytes, const uint8_t *x, const int32_t *starts,
+// One fold of R rows × P panels, begun at `starts`; codes are fetched `ahead`.
+CK_INLINE void add_fold(int bits, int R, int stride, int P, const uint8_t *codes, size_t panel_bytes, size_t ahead, const uint8_t *x, const int32_t *starts,
                         __m512i c[ck_most_tile_panels][ck_most_few_rows]) {
   const int U = 8 / bits;
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) c[p][r] = ck_broadcast4x16(starts + r);
   CK_UNROLL for (int t = 0; t < ck_fold_units; t += U) {
     __m512i v[ck_most_tile_panels];
-    CK_UNROLL for (int p = 0; p < P; p++) v[p] = ck_load_line(bits, codes + (size_t)p * panel_bytes + t / U * ck_line_bytes);
+    CK_UNROLL for (int p = 0; p < P; p++) v[p] = ck_load_line(bits, codes + (size_t)p * panel_bytes + t / U * ck_line_bytes, ahead);
     CK_UNROLL for (int i = 0; i < U; i++) {
       __m512i unit[ck_most_tile_panels];
       CK_UNROLL for (int p = 0; p < P; p++) unit[p] = unit_of_line(bits, v[p], i);
@@ -71,7 +71,7 @@ CK_INLINE void grouped_panels(int bits, int R, int stride, int P, const ck_gemm_
         CK_UNROLL for (int p = 0; p < P; p++) m[p] = multiplier_lanes(multipliers + (size_t)p * groups * ck_panel);
         left = group_folds, multipliers += ck_panel;
       }
-      add_fold(bits, R, stride, P, codes, panel_bytes, from, starts, c);
+      add_fold(bits, R, stride, P, codes, panel_bytes, R <= 2 ? ck_codes_ahead((folds - fold) * fold_bytes, P, panel_bytes) : ck_codes_prefetch, from, starts, c);
       codes += fold_bytes, from += ck_fold * stride, starts += stride;
       CK_UNROLL for (int p = 0; p < P; p++) {
         if (bits == 4) ones[p] = _mm512_dpwssd_epi32(ones[p], m[p], _mm512_set1_epi16(1));

@@ -10,12 +10,10 @@
 
 CK_TARGET_BEGIN(CK_TARGET_AVX512VNNI)
 
-enum { unit_bytes = ck_panel * 4, fold_bytes = ck_fold_units * unit_bytes, prefetch_ahead = 2048 };
+enum { unit_bytes = ck_panel * 4, fold_bytes = ck_fold_units * unit_bytes };
 
-CK_INLINE void prefetch(const uint8_t *p) { _mm_prefetch((const char *)p + prefetch_ahead, _MM_HINT_T0); }
-
-// R rows × P panels over `folds` folds; panels are `panel_bytes` apart. `ways` sums for each output take turns.
-CK_INLINE void add_folds(int R, int stride, int P, int ways, const uint8_t *codes, size_t panel_bytes, size_t folds, const uint8_t *x,
+// R rows × P panels over `folds` folds, behind which `more` bytes of a panel are left; panels are `panel_bytes` apart. `ways` sums for each output take turns.
+CK_INLINE void add_folds(int R, int stride, int P, int ways, const uint8_t *codes, size_t panel_bytes, size_t folds, size_t more, const uint8_t *x,
                          __m512i c[ck_most_tile_panels][ck_most_few_rows]) {
   __m512i s[ck_most_tile_panels][ck_most_few_rows][4];
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) {
@@ -23,11 +21,12 @@ CK_INLINE void add_folds(int R, int stride, int P, int ways, const uint8_t *code
     CK_UNROLL for (int i = 1; i < ways; i++) s[p][r][i] = _mm512_setzero_si512();
   }
   for (const uint8_t *end = codes + folds * fold_bytes; codes != end; codes += 4 * unit_bytes, x += 16 * stride) {
+    size_t ahead = ck_codes_ahead((size_t)(end - codes) + more, P, panel_bytes);
     CK_UNROLL for (int t = 0; t < 4; t++) {
       __m512i w[ck_most_tile_panels];
       CK_UNROLL for (int p = 0; p < P; p++) {
         w[p] = ck_load64(codes + (size_t)p * panel_bytes + t * unit_bytes);
-        prefetch(codes + (size_t)p * panel_bytes + t * unit_bytes);
+        _mm_prefetch((const char *)codes + (size_t)p * panel_bytes + t * unit_bytes + ahead, _MM_HINT_T0);
       }
       CK_UNROLL for (int r = 0; r < R; r++) {
         __m512i a = ck_broadcast4x16(x + (t * stride + r) * 4);
@@ -47,7 +46,7 @@ CK_INLINE void channel_panels(int R, int stride, int P, const ck_gemm_weights *w
   __m512i c[ck_most_tile_panels][ck_most_few_rows];
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) c[p][r] = _mm512_setzero_si512();
   const int ways = P * R >= 12 ? 1 : P * R >= 6 ? 2 : 4;  // 10 chains or more
-  add_folds(R, stride, P, ways, w->codes + panel * panel_bytes, panel_bytes, panel_bytes / fold_bytes, x->codes, c);
+  add_folds(R, stride, P, ways, w->codes + panel * panel_bytes, panel_bytes, panel_bytes / fold_bytes, 0, x->codes, c);
   ck_tile_sums s;
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) ck_store64(s.sums[p][r], c[p][r]);
   ck_end_tile__avx512vnni(w, x, y, 8, panel, (size_t)P, 0, &s);
@@ -76,7 +75,7 @@ CK_INLINE void grouped_panels(int R, int stride, int P, const ck_gemm_weights *w
       __m512i c[ck_most_tile_panels][ck_most_few_rows];
       CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int r = 0; r < R; r++) c[p][r] = _mm512_setzero_si512();
       run = left < end - fold ? left : end - fold;
-      add_folds(R, stride, P, 1, codes, panel_bytes, run, from, c);
+      add_folds(R, stride, P, 1, codes, panel_bytes, run, (folds - fold - run) * fold_bytes, from, c);
       codes += run * fold_bytes;
       from += run * (size_t)(ck_fold * stride);
       CK_UNROLL for (int p = 0; p < P; p++) {
