@@ -109,9 +109,12 @@ static void sparse_s8(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input
   ck_fn_sparse_s8 *kernel = x->rows <= (w->structure.block_rows * w->structure.block_columns == 1 ? 16 : 8) ? ck_sparse_s8__avx2 : ck_sparse_s8__avx512;
   kernel(w, parts, x, y, row_begin, row_end, workspace);
 }
+// As in avx2/config.c.
+static const ck_sparse_costs sparse_costs[ck_sparse_cost_classes] = {
+    {10820, 5390, 390, 570, 6970, 210}, {10830, 4510, 210, 530, 6680, 60}, {10580, 3910, 230, 560, 3120, 120}};
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512 =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_SAFE_QUADS, ck_sparse_s8_tile__avx512, ck_sparse_s8_sizes_safe_quads, ck_sparse_s8_pack_safe_quads,
-                        ck_sparse_s8_unpack_quads, sparse_s8, ck_sparse_vector_s8__avx512, ck_sparse_s8_workspace_bytes__avx512,
+                        ck_sparse_s8_unpack_quads, sparse_s8, ck_sparse_vector_s8__avx512, sparse_costs, ck_sparse_s8_workspace_bytes__avx512,
                         ck_sparse_vector_s8_workspace_bytes__avx2);
 
 const ck_nm_f32_config ck_spmm_f32_f32_nm__avx512 = CK_NM_F32_PANEL8(ck_nm_f32__avx512, ck_nm_f32_workspace_bytes__avx512);

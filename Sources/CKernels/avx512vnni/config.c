@@ -52,9 +52,12 @@ static void sparse_s8(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input
   ck_fn_sparse_s8 *kernel = x->rows <= 8 && w->structure.block_columns == 1 ? ck_sparse_s8_narrow__avx512vnni : ck_sparse_s8__avx512vnni;
   kernel(w, parts, x, y, row_begin, row_end, workspace);
 }
+// Costs as in avx2/config.c.
+static const ck_sparse_costs sparse_costs[ck_sparse_cost_classes] = {
+    {11130, 5070, 380, 600, 6440, 200}, {8870, 5490, 130, 510, 6440, 50}, {11160, 3780, 110, 560, 2870, 70}};
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512vnni =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, ck_sparse_s8_tile__avx512, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
-                        sparse_s8, ck_sparse_vector_s8__avx512vnni, ck_sparse_s8_workspace_bytes__avx512,
+                        sparse_s8, ck_sparse_vector_s8__avx512vnni, sparse_costs, ck_sparse_s8_workspace_bytes__avx512,
                         ck_sparse_vector_s8_workspace_bytes__avx2);
 
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avx512vnni = CK_NM_S8_PANEL16(ck_nm_s8__avx512vnni);

@@ -48,9 +48,13 @@ static size_t sparse_tile(size_t block_rows) {
   (void)block_rows;
   return ck_sparse_s8_tile_avx2;
 }
+// As in avx2/config.c.
+static const ck_sparse_costs sparse_costs[ck_sparse_cost_classes] = {
+    {11260, 5240, 370, 710, 18440, 260}, {10680, 4990, 120, 540, 16320, 60}, {10610, 4060, 110, 540, 14690, 70}};
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avxvnni =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, sparse_tile, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
-                        ck_sparse_s8__avxvnni, ck_sparse_vector_s8__avxvnni, ck_sparse_s8_workspace_bytes__avx2, ck_sparse_vector_s8_workspace_bytes__avx2);
+                        ck_sparse_s8__avxvnni, ck_sparse_vector_s8__avxvnni, sparse_costs, ck_sparse_s8_workspace_bytes__avx2,
+                        ck_sparse_vector_s8_workspace_bytes__avx2);
 
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__avxvnni = CK_NM_S8_PANEL16(ck_nm_s8__avxvnni);
 

@@ -174,6 +174,22 @@ typedef size_t ck_fn_sparse_slice(size_t inputs, size_t block_rows, size_t block
 typedef size_t ck_fn_sparse_workspace(const ck_sparse_structure *_Nonnull w);
 typedef size_t ck_fn_sparse_vector_workspace(size_t inputs);
 
+// What products of few rows with int8 weights take, in ps for each input, output and stored weight: by `kernel`, which always fills a tile, and by `vector_kernel` for a row.
+typedef struct ck_sparse_costs {
+  uint32_t tile_input, tile_output, tile_weight, row_input, row_output, row_weight;
+} ck_sparse_costs;
+
+enum { ck_sparse_most_few_rows = 8, ck_sparse_cost_classes = 3 };
+
+// How many rows take less time one by one than as a tile, 0 to 8. Costs are those of single weights, of blocks of one output, and of blocks of several.
+static inline size_t ck_sparse_few_rows(const ck_sparse_costs *_Nonnull costs, size_t block_rows, size_t block_columns, size_t inputs, size_t outputs,
+                                        size_t weights) {
+  const ck_sparse_costs *c = costs + (block_rows > 1 ? 2 : block_columns > 1);
+  uint64_t tile = (uint64_t)c->tile_input * inputs + (uint64_t)c->tile_output * outputs + (uint64_t)c->tile_weight * weights;
+  uint64_t row = (uint64_t)c->row_input * inputs + (uint64_t)c->row_output * outputs + (uint64_t)c->row_weight * weights, rows = row > 0 ? tile / row : 1;
+  return rows > ck_sparse_most_few_rows ? ck_sparse_most_few_rows : (size_t)rows;
+}
+
 typedef struct ck_sparse_f32_config {
   const char *_Nonnull layout;
   ck_fn_sparse_tile *_Nonnull tile;
@@ -194,6 +210,7 @@ typedef struct ck_sparse_s8_config {
   ck_fn_sparse_s8_unpack *_Nonnull unpack;
   ck_fn_sparse_s8 *_Nonnull kernel;
   ck_fn_sparse_vector_s8 *_Nonnull vector_kernel;
+  const ck_sparse_costs *_Nonnull costs;  // [ck_sparse_cost_classes]
   ck_fn_sparse_workspace *_Nonnull workspace_bytes;
   ck_fn_sparse_vector_workspace *_Nonnull vector_workspace_bytes;
 } ck_sparse_s8_config;

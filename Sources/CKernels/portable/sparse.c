@@ -137,6 +137,8 @@ static size_t no_vector_workspace(size_t inputs) {
 const ck_sparse_f32_config ck_spmm_f32_f32_block__portable =
     CK_SPARSE_F32_CONFIG(CK_SPARSE_STRIPS, one_row, whole_slice, ck_sparse_f32_sizes_strips, ck_sparse_f32_pack_strips, ck_sparse_f32_unpack_strips,
                          sparse_f32, sparse_vector_f32, no_workspace);
+// A tile is one row: all rows go one by one.
+static const ck_sparse_costs costs[ck_sparse_cost_classes] = {{1, 0, 0, 1, 0, 0}, {1, 0, 0, 1, 0, 0}, {1, 0, 0, 1, 0, 0}};
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__portable =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, one_row, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads, sparse_s8,
-                        sparse_vector_s8, no_workspace, no_vector_workspace);
+                        sparse_vector_s8, costs, no_workspace, no_vector_workspace);

@@ -21,7 +21,7 @@ ck_fn_sparse_s8_unpack ck_sparse_s8_unpack_quads;  // of both
 // Configurations are made by these macros alone: a field that is missing does not compile.
 #define CK_SPARSE_F32_CONFIG(layout, tile, slice_inputs, sizes, pack, unpack, kernel, vector_kernel, workspace_bytes) \
   {layout, tile, slice_inputs, sizes, pack, unpack, kernel, vector_kernel, workspace_bytes}
-#define CK_SPARSE_S8_CONFIG(layout, tile, sizes, pack, unpack, kernel, vector_kernel, workspace_bytes, vector_workspace_bytes) \
-  {layout, tile, sizes, pack, unpack, kernel, vector_kernel, workspace_bytes, vector_workspace_bytes}
+#define CK_SPARSE_S8_CONFIG(layout, tile, sizes, pack, unpack, kernel, vector_kernel, costs, workspace_bytes, vector_workspace_bytes) \
+  {layout, tile, sizes, pack, unpack, kernel, vector_kernel, costs, workspace_bytes, vector_workspace_bytes}
 
 #endif

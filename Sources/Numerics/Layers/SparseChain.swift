@@ -38,7 +38,9 @@ internal struct SparseChain: Layer {
         // Hidden rows lie a multiple of 8 apart.
         let tile = roundUp(layers.reduce(0) { max($0, $1.tileRows) }, toMultipleOf: 8)
         let widest = layers.dropLast().reduce(0) { max($0, $1.outputs) }
-        let kernelBytes = layers.reduce(0) { max($0, x.rows == 1 ? $1.vectorScratchBytes(parallelism) : $1.tileScratchBytes) }
+        let kernelBytes = layers.reduce(0) {
+            max($0, x.rows <= $1.fewRows ? $1.rowsScratchBytes(rows: x.rows, parallelism) : $1.tileScratchBytes)
+        }
         let hiddenBytes = roundUp(widest * tile * MemoryLayout<Float>.stride, toMultipleOf: 64), threadBytes = kernelBytes + 2 * hiddenBytes
         nonisolated(unsafe) let memory = workspace.reserve(byteCount: threadBytes * parallelism.threads)
         nonisolated(unsafe) let (x, y) = (x, y)
@@ -61,8 +63,6 @@ internal struct SparseChain: Layer {
         _ x: ck_sparse_input, _ y: ck_sparse_output, first: Int, count: Int, _ hidden: [UnsafeMutablePointer<Float>],
         _ scratch: UnsafeMutableRawPointer, _ parallelism: Parallelism
     ) {
-        // One row has a kernel of its own, which reads and writes without gaps. The last tile of many rows may be one row, too.
-        let isVector = x.rows == 1, stride = isVector ? 1 : roundUp(count, toMultipleOf: 8)
         var source = x
         source.data += x.layout == ck_row_major ? first * x.stride : first
         source.rows = count
@@ -72,18 +72,23 @@ internal struct SparseChain: Layer {
             if isLast {
                 target.data += y.layout == ck_row_major ? first * y.stride : first
             } else {
-                target = ck_sparse_output(data: hidden[index % 2], stride: stride, layout: ck_feature_major, bias: nil, relu: 0)
+                // Few rows, which a layer takes one by one, have no gaps. The last tile of many rows may be few, too.
+                let areRows = x.rows <= layers[index + 1].fewRows
+                target = ck_sparse_output(
+                    data: hidden[index % 2], stride: areRows ? layer.outputs : roundUp(count, toMultipleOf: 8),
+                    layout: areRows ? ck_row_major : ck_feature_major, bias: nil, relu: 0)
             }
             target.relu = layer.activation == .relu ? 1 : 0
             layer.withBias { bias in
                 target.bias = bias
-                if isVector {
-                    layer.multiplyVector(source, target, scratch: scratch, parallelism)
+                if x.rows <= layer.fewRows {
+                    layer.multiplyRows(source, target, scratch: scratch, parallelism)
                 } else {
                     layer.multiplyTile(source, target, rows: 0..<count, scratch: scratch)
                 }
             }
-            source = ck_sparse_input(data: target.data, rows: count, stride: stride, layout: ck_feature_major, fixed_scale: 0, fixed_zero_point: 0)
+            source = ck_sparse_input(
+                data: target.data, rows: count, stride: target.stride, layout: target.layout, fixed_scale: 0, fixed_zero_point: 0)
         }
     }
 }

@@ -69,47 +69,12 @@ public struct SparseLinear: LinearLayer {
                         data: x.baseAddress!, rows: m, stride: inputStride, layout: inputLayout.inC, fixed_scale: 0, fixed_zero_point: 0)
                     let target = ck_sparse_output(
                         data: y.baseAddress!, stride: outputStride, layout: outputLayout.inC, bias: bias, relu: relu)
-                    if m == 1 {
-                        multiplyVector(
-                            source, target, scratch: workspace.reserve(byteCount: vectorScratchBytes(parallelism)), parallelism)
+                    if m <= fewRows {
+                        multiplyRows(
+                            source, target, scratch: workspace.reserve(byteCount: rowsScratchBytes(rows: m, parallelism)), parallelism)
                     } else {
                         multiplyTiles(source, target, &workspace, parallelism)
                     }
-                }
-            }
-        }
-    }
-
-    /// Bytes of scratch memory for `multiplyVector`, a multiple of 64.
-    internal func vectorScratchBytes(_ parallelism: Parallelism) -> Int {
-        weight.values == .float32 ? 0 : roundUp(inputs, toMultipleOf: 64) + vectorThreadBytes * parallelism.threads
-    }
-
-    private var vectorThreadBytes: Int { roundUp(weight.parts[0].vectorWorkspaceBytes(inputs: inputs), toMultipleOf: 64) }
-
-    /// The one row of `x`, which is contiguous in either layout. int8 weights: it is quantized once, for all parts of the matrix.
-    internal func multiplyVector(
-        _ x: ck_sparse_input, _ y: ck_sparse_output, scratch: UnsafeMutableRawPointer, _ parallelism: Parallelism
-    ) {
-        let starts = weight.firstOutputs, codeBytes = roundUp(inputs, toMultipleOf: 64), threadBytes = vectorThreadBytes
-        var affine = (scale: Float(0), zeroPoint: Int32(0))
-        if weight.values == .int8 {
-            inputQuantization.quantize(
-                x.data, rows: 1, columns: inputs, into: scratch.assumingMemoryBound(to: UInt8.self), stride: codeBytes, scales: &affine.scale,
-                zeroPoints: &affine.zeroPoint)
-        }
-        nonisolated(unsafe) let (x, y, codes, scratch) = (x.data, y, scratch.assumingMemoryBound(to: UInt8.self), scratch + codeBytes)
-        let (scale, zeroPoint) = affine
-        parallelism.forEachPart(ofStages: [weight.parts.count]) { _, part, thread in
-            withUnsafePointer(to: y) { y in
-                var target = ck_sparse_output_from(y, starts[part])
-                switch weight.parts[part].config {
-                case .float32(let config):
-                    var weights = weight.float32Weights(weight.parts[part])
-                    config.pointee.vector_kernel(&weights, x, &target)
-                case .int8(let config):
-                    var weights = weight.int8Weights(weight.parts[part])
-                    config.pointee.vector_kernel(&weights, codes, scale, zeroPoint, &target, scratch + thread * threadBytes)
                 }
             }
         }

@@ -108,7 +108,15 @@ internal final class PackedBlocks: Sendable {
         }
     }
 
-    /// The same of the kernel for one row.
+    /// Up to how many rows the kernel for one row, called for each, takes less time than that for several. Slices of float32 weights suit several rows.
+    func fewRows(inputs: Int, outputs: Int, shape: BlockShape, storedWeights: Int) -> Int {
+        switch config {
+        case .float32: 1
+        case .int8(let config): ck_sparse_few_rows(config.pointee.costs, shape.rows, shape.columns, inputs, outputs, storedWeights)
+        }
+    }
+
+    /// Bytes of scratch memory of the kernel for one row.
     func vectorWorkspaceBytes(inputs: Int) -> Int {
         switch config {
         case .float32: 0
