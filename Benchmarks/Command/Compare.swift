@@ -5,9 +5,9 @@ struct Compare: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Whether one build is slower than another, from the JSON of both.",
         discussion: """
-            Compares the rows that both sides have, by case and name: the ratio of the median times, above 1 where the second is faster, and its 95 % \\
-            interval, a bootstrap over files and turns with fixed random numbers. Runs of a program differ by more than the turns of one run: \\
-            run both builds in turn (A B A B) and give several files a side, as Scripts/compare-commits.sh does. \\
+            Compares the rows that both sides have, by case and name: the ratio of the median times, above 1 where the second is faster, and its 95 % \
+            interval, a bootstrap over files and turns with fixed random numbers. Runs of a program differ by more than the turns of one run: \
+            run both builds in turn (A B A B) and give several files a side, as Scripts/compare-commits.sh does. \
             Status 1: a row is slower, its whole interval below --at-least; 2: files that cannot be compared.
             """)
 

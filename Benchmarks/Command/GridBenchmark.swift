@@ -5,8 +5,8 @@ struct Grid: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Where a format is slower than float32, over a grid of shapes.",
         discussion: """
-            Times each format and float32 in turn for every number of rows, inputs and outputs, and prints those that lose: the ratio of the median \\
-            times is below 1. "tie" marks those whose 95 % interval reaches 1. N:M has half of its weights, other sparse formats --sparsity zeros. \\
+            Times each format and float32 in turn for every number of rows, inputs and outputs, and prints those that lose: the ratio of the median \
+            times is below 1. "tie" marks those whose 95 % interval reaches 1. N:M has half of its weights, other sparse formats --sparsity zeros. \
             A few minutes; --json has all rows.
             """)
 

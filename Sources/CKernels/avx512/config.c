@@ -109,7 +109,7 @@ static void sparse_s8(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input
   ck_fn_sparse_s8 *kernel = x->rows <= (w->structure.block_rows * w->structure.block_columns == 1 ? 16 : 8) ? ck_sparse_s8__avx2 : ck_sparse_s8__avx512;
   kernel(w, parts, x, y, row_begin, row_end, workspace);
 }
-// As in avx2/config.c.
+// Fitted as avx2/config.c says.
 static const ck_sparse_costs sparse_costs[ck_sparse_cost_classes] = {
     {10820, 5390, 390, 570, 6970, 210}, {10830, 4510, 210, 530, 6680, 60}, {10580, 3910, 230, 560, 3120, 120}};
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512 =

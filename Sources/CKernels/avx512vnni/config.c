@@ -52,7 +52,7 @@ static void sparse_s8(const ck_sparse_s8 *w, size_t parts, const ck_sparse_input
   ck_fn_sparse_s8 *kernel = x->rows <= 8 && w->structure.block_columns == 1 ? ck_sparse_s8_narrow__avx512vnni : ck_sparse_s8__avx512vnni;
   kernel(w, parts, x, y, row_begin, row_end, workspace);
 }
-// Costs as in avx2/config.c.
+// Costs, fitted as avx2/config.c says.
 static const ck_sparse_costs sparse_costs[ck_sparse_cost_classes] = {
     {11130, 5070, 380, 600, 6440, 200}, {8870, 5490, 130, 510, 6440, 50}, {11160, 3780, 110, 560, 2870, 70}};
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avx512vnni =

@@ -48,7 +48,7 @@ static size_t sparse_tile(size_t block_rows) {
   (void)block_rows;
   return ck_sparse_s8_tile_avx2;
 }
-// As in avx2/config.c.
+// Fitted as avx2/config.c says.
 static const ck_sparse_costs sparse_costs[ck_sparse_cost_classes] = {
     {11260, 5240, 370, 710, 18440, 260}, {10680, 4990, 120, 540, 16320, 60}, {10610, 4060, 110, 540, 14690, 70}};
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__avxvnni =

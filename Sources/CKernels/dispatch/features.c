@@ -86,7 +86,7 @@ uint32_t ck_detected_features(void) {
 }
 
 bool ck_cpu_is_intel(void) {
-  uint32_t a, b, c, d;
+  uint32_t a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid(0, &a, &b, &c, &d) && b == 0x756E6547u /* Genu */ && d == 0x49656E69u /* ineI */ && c == 0x6C65746Eu /* ntel */;
 }
 
