@@ -140,8 +140,8 @@ struct Comparison {
             if different.count > 1 { warnings.append("the reports are of different \(what): \(different.joined(separator: "; "))") }
         }
         if one > 0 { warnings.append("\(one) rows are on one side only and left out") }
-        let old = documents.count { $0.rows.allSatisfy { $0.samples == nil } }
-        if old > 0 { warnings.append("\(old) reports have medians alone: an interval knows only how files differ, so give several") }
+        let old = documents.count { $0.rows.contains { $0.samples?.contains { !$0.isEmpty && $0.allSatisfy { $0 > 0 } } != true } }
+        if old > 0 { warnings.append("\(old) reports have rows with medians alone: their interval knows only how files differ, so give several") }
         return warnings
     }
 

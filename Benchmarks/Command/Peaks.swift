@@ -33,16 +33,10 @@ enum PeakQuantity: CaseIterable {
 struct PeakSet: Hashable {
     let name: String
 
-    private static let chains = [
-        ["avx512bf16", "avx512vnni", "avx512", "avx2", "portable"], ["avxvnni", "avx2", "portable"], ["portable"],
-    ]
-
-    /// From the set itself down; plain C for a name without loops.
+    /// From the set itself down; plain C for an unknown name.
     var chain: [String] {
-        for chain in Self.chains {
-            if let start = chain.firstIndex(of: name) { return Array(chain[start...]) }
-        }
-        return ["portable"]
+        let chain = InstructionSet.chain(from: name)
+        return chain.isEmpty ? ["portable"] : chain
     }
 
     /// Whether an instruction sums four products of bytes in int32.

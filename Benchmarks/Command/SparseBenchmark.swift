@@ -51,6 +51,8 @@ struct Sparse: ParsableCommand {
                 for share in sparsity { try study.measure(sparsity: share, table, report) }
                 studies.append(study)
             }
+            let leftOut = chosen.filter { format in !sparsity.contains { format.allows(sparsity: $0) } }
+            if !leftOut.isEmpty { print("\nnot measured, since --sparsity has no 0.5: \(leftOut.map(\.name).joined(separator: " "))") }
             if breakEven, chosen.contains(where: { $0.nOfM == nil }) {
                 print("\nbeats float32 from")
                 let table = Table([("shape", 16)] + chosen.filter { $0.nOfM == nil }.map { ($0.name, 8) })
@@ -62,6 +64,9 @@ struct Sparse: ParsableCommand {
 
     private func measureNetworks(_ formats: [SparseFormat], _ report: Report) throws {
         print("\n\(SparseNetworkStudy.depth) layers in sequence")
+        for shape in shapes where !SparseNetworkStudy.fits(shape) {
+            print("\(shape): not measured, layers in sequence need K = N and more than one row")
+        }
         let table = SparseNetworkStudy.table()
         for shape in shapes where SparseNetworkStudy.fits(shape) {
             let study = SparseNetworkStudy(shape: shape, formats: formats.filter { !$0.isRowMajor }, shared: shared)
