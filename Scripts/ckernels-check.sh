@@ -1,8 +1,8 @@
 #!/bin/bash
 # CKernels, CTraining and their checks alone, without Swift: compiled by clang and by gcc as C11 with all warnings as errors, and run on every instruction
 # set of this machine. Arguments go to the check: "quick" takes a sample of the sizes, "brief" a small one. CC="clang" checks with one compiler, SANITIZE="address,undefined"
-# under sanitizers, a finding ends the check. EMULATE=1 compiles the kernels against SIMDe (Debian's libsimde-dev) and runs the sets that this machine lacks, or the last if it has all;
-# EMULATE=all runs all of them emulated, EMULATE=avx512vnni one.
+# under sanitizers, a finding ends the check. EMULATE=1 compiles the kernels against SIMDe (Debian's libsimde-dev) and runs the sets that this machine
+# lacks, or the last if it has all; EMULATE=all runs all of them emulated, EMULATE=avx512vnni one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 sanitizers=() optimization=-O3

@@ -126,12 +126,15 @@ struct Comparison {
         for document in documents {
             var known: Set<Key> = []
             for row in document.rows where row.median_seconds > 0 && known.insert(key(row)).inserted {
-                let turns = row.samples?.filter { !$0.isEmpty && $0.allSatisfy { $0 > 0 } } ?? []
+                let turns = turns(row)
                 times[key(row), default: []].append(turns.isEmpty ? [[row.median_seconds]] : turns)
             }
         }
         return times
     }
+
+    /// The samples that are times.
+    private static func turns(_ row: Measurement) -> [[Double]] { row.samples?.filter { !$0.isEmpty && $0.allSatisfy { $0 > 0 } } ?? [] }
 
     private static func warnings(_ machines: [MachineDescription], one: Int, _ documents: [ReportDocument]) -> [String] {
         var warnings: [String] = []
@@ -140,7 +143,7 @@ struct Comparison {
             if different.count > 1 { warnings.append("the reports are of different \(what): \(different.joined(separator: "; "))") }
         }
         if one > 0 { warnings.append("\(one) rows are on one side only and left out") }
-        let old = documents.count { $0.rows.contains { $0.samples?.contains { !$0.isEmpty && $0.allSatisfy { $0 > 0 } } != true } }
+        let old = documents.count { $0.rows.contains { turns($0).isEmpty } }
         if old > 0 { warnings.append("\(old) reports have rows with medians alone: their interval knows only how files differ, so give several") }
         return warnings
     }

