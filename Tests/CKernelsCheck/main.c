@@ -46,18 +46,34 @@ static void check_gemm(ck_isa isa, size_t step) {
         expect(ck_test_gemm(isa, &c, (ck_test_extremes)(c.inputs % 7), 1, 1 + step / 8) == 0, isa, formats[f].name, c.rows, c.inputs, c.outputs, c.group);
       }
   }
-  for (size_t inputs = 1; inputs < 3000; inputs = inputs * 3 / 2 + step)
-    for (size_t outputs = 1; outputs < 150; outputs = outputs < 40 ? outputs + 5 + step : outputs * 3)
-      for (size_t rows = 1; rows < 20; rows += 2 + step) {
-        for (int kind = 0; kind < 3; kind++)
-          expect(ck_test_bit_gemm(isa, rows, inputs, outputs, kind, seed + inputs) == 0, isa, "w1a1", rows, inputs, outputs, (size_t)kind);
-        for (int format = ck_test_f32_f16; format <= ck_test_bf16_bf16; format++)
-          expect(ck_test_float_gemm(isa, (ck_test_float_format)format, rows, inputs, outputs, (ck_test_float_kind)(outputs % 4), seed + inputs) == 0, isa,
-                 "floats", rows, inputs, outputs, (size_t)format);
-        for (int is_bf16 = 0; is_bf16 < 2; is_bf16++)
-          expect(ck_test_half_gemm(isa, is_bf16, rows, inputs, outputs, rows % 2, seed + inputs) == 0, isa, is_bf16 ? "bf16" : "f16", rows, inputs,
-                 outputs, 0);
-      }
+}
+
+// Calls CHECK(rows, inputs, outputs) for many shapes, of one row and more.
+#define EACH_SHAPE(step, CHECK)                                                                       \
+  for (size_t inputs = 1; inputs < 3000; inputs = inputs * 3 / 2 + step)                              \
+    for (size_t outputs = 1; outputs < 150; outputs = outputs < 40 ? outputs + 5 + step : outputs * 3) \
+      for (size_t rows = 1; rows < 20; rows += 2 + step) CHECK(rows, inputs, outputs)
+
+static void check_bits(ck_isa isa, size_t step) {
+#define CHECK(rows, inputs, outputs)         \
+  for (int kind = 0; kind < 3; kind++)       \
+    expect(ck_test_bit_gemm(isa, rows, inputs, outputs, kind, seed + inputs) == 0, isa, "w1a1", rows, inputs, outputs, (size_t)kind);
+  EACH_SHAPE(step, CHECK)
+#undef CHECK
+}
+
+static void check_float_shape(ck_isa isa, size_t rows, size_t inputs, size_t outputs) {
+  for (int format = ck_test_f32_f16; format <= ck_test_bf16_bf16; format++)
+    expect(ck_test_float_gemm(isa, (ck_test_float_format)format, rows, inputs, outputs, (ck_test_float_kind)(outputs % 4), seed + inputs) == 0, isa,
+           "floats", rows, inputs, outputs, (size_t)format);
+  for (int is_bf16 = 0; is_bf16 < 2; is_bf16++)
+    expect(ck_test_half_gemm(isa, is_bf16, rows, inputs, outputs, rows % 2, seed + inputs) == 0, isa, is_bf16 ? "bf16" : "f16", rows, inputs, outputs,
+           0);
+}
+static void check_floats(ck_isa isa, size_t step) {
+#define CHECK(rows, inputs, outputs) check_float_shape(isa, rows, inputs, outputs);
+  EACH_SHAPE(step, CHECK)
+#undef CHECK
 }
 
 static void check_sparse(ck_isa isa, size_t step) {
@@ -73,6 +89,10 @@ static void check_sparse(ck_isa isa, size_t step) {
                                      (int)(i % 5) - 1 < 0 ? 0 : (int)(i % 5) - 1, (int)(i % 4), i % 3, i % 2 == 0, i % 7 < 3, seed + i};
             expect(ck_test_sparse(isa, &c), isa, is_s8 ? "sparse int8" : "sparse float32", rows, inputs, outputs, shapes[s][0] * 100 + shapes[s][1]);
           }
+}
+
+static void check_nm(ck_isa isa, size_t step) {
+  size_t i = 0;
   for (size_t rows = 1; rows < 90; rows += rows < 20 ? 2 + step / 2 : 5 + step)
     for (size_t inputs = 1; inputs < 1300; inputs = inputs * 2 + step)
       for (size_t outputs = 1; outputs < 60; outputs += 4 + step, i++)
@@ -113,6 +133,10 @@ static void check_weights(ck_isa isa, size_t step) {
         }
 }
 
+static void check_elements(ck_isa isa, size_t step) {
+  for (size_t elements = 0; elements < 300; elements += step > 2 ? 3 : 1) expect(ck_test_elements(isa, elements, seed + elements), isa, "elements", 1, elements, 0, 0);
+}
+
 // Emulation (emulated_intrinsics.h) stands in for the sets that the processor lacks, so that it does not rot for the last one where none is lacking; with
 // EMULATE=all for all but the portable one, or for the one named.
 static int is_wanted(ck_isa isa) {
@@ -121,22 +145,60 @@ static int is_wanted(ck_isa isa) {
   ck_isa named;
   if (wanted != NULL && strcmp(wanted, "all") == 0) return ck_isa_features(isa) != 0;
   if (wanted != NULL && ck_isa_named(wanted, &named)) return named == isa;
-  uint32_t lacking = 0;
-  for (int i = 0; i < ck_isa_count; i++) lacking |= ck_isa_features((ck_isa)i) & ~ck_detected_features();
-  return lacking != 0 ? (ck_isa_features(isa) & ~ck_detected_features()) != 0 : (int)isa == ck_isa_count - 1;
+  uint32_t lacking = ck_machine_features() & ~ck_detected_features();
+  int last = 0;
+  for (int i = 0; i < ck_isa_count; i++)
+    if (ck_isa_is_available((ck_isa)i)) last = i;
+  return lacking != 0 ? (ck_isa_features(isa) & lacking) != 0 : (int)isa == last;
 #else
   (void)isa;
   return 1;
 #endif
 }
 
+// The words of the command line: how large a sample of the sizes, and which sets and families to check; all without a word of that kind.
+typedef struct request {
+  size_t step;
+  uint64_t sets, families;
+} request;
+
+typedef void check_family(ck_isa isa, size_t step);
+static const struct {
+  const char *name;
+  check_family *check;
+} families[] = {{"gemm", check_gemm},       {"floats", check_floats},         {"bits", check_bits},   {"sparse", check_sparse},     {"nm", check_nm},
+                {"weights", check_weights}, {"convolution", check_convolutions}, {"loops", check_loops}, {"elements", check_elements}};
+enum { family_count = sizeof families / sizeof families[0] };
+
 // What was asked for and is not known would otherwise pass as something else.
-static int are_known(const char *sample, const char *wanted) {
+static int read_word(const char *word, request *r) {
   ck_isa isa;
-  if (strcmp(sample, "") != 0 && strcmp(sample, "quick") != 0 && strcmp(sample, "brief") != 0) {
-    fprintf(stderr, "ckernels-check: expected quick, brief or nothing, found %s\n", sample);
-    return 0;
-  }
+  for (size_t f = 0; f < family_count; f++)
+    if (strcmp(word, families[f].name) == 0) return r->families |= (uint64_t)1 << f, 1;
+  if (ck_isa_named(word, &isa)) return r->sets |= (uint64_t)1 << isa, 1;
+  if (strcmp(word, "quick") == 0) return r->step = 7, 1;
+  if (strcmp(word, "brief") == 0) return r->step = 31, 1;
+  fprintf(stderr, "ckernels-check: expected quick, brief, instruction sets or families (");
+  for (size_t f = 0; f < family_count; f++) fprintf(stderr, "%s%s", f == 0 ? "" : ", ", families[f].name);
+  fprintf(stderr, "), found %s\n", word);
+  return 0;
+}
+
+static int read_request(int count, char **arguments, request *r) {
+  *r = (request){2, 0, 0};
+  for (int i = 1; i < count; i++)
+    if (arguments[i][0] != 0 && !read_word(arguments[i], r)) return 0;
+  for (int isa = 0; isa < ck_isa_count; isa++)
+    if (r->sets >> isa & 1 && !ck_isa_is_available((ck_isa)isa)) {
+      char text[256];
+      ck_describe_isa_selection(ck_select_isa(ck_isa_name((ck_isa)isa)), text, sizeof text);
+      fprintf(stderr, "ckernels-check: %s\n", text);
+      return 0;
+    }
+  if (r->sets == 0) r->sets = ~(uint64_t)0;
+  if (r->families == 0) r->families = ~(uint64_t)0;
+  const char *wanted = getenv("EMULATE");
+  ck_isa isa;
   if (wanted != NULL && strcmp(wanted, "") != 0 && strcmp(wanted, "1") != 0 && strcmp(wanted, "all") != 0 && !ck_isa_named(wanted, &isa)) {
     fprintf(stderr, "EMULATE: expected 1, all or an instruction set, found %s\n", wanted);
     return 0;
@@ -145,14 +207,14 @@ static int are_known(const char *sample, const char *wanted) {
 }
 
 int main(int count, char **arguments) {
-  const char *sample = count > 1 ? arguments[1] : "";
-  if (!are_known(sample, getenv("EMULATE"))) return 2;
-  size_t step = strcmp(sample, "brief") == 0 ? 31 : strcmp(sample, "quick") == 0 ? 7 : 2;
+  request r;
+  if (!read_request(count, arguments, &r)) return 2;
   const char *given = getenv("CK_TEST_SEED");
   seed = given != NULL ? strtoull(given, NULL, 10) : 20261126;
   printf("CK_TEST_SEED=%llu\n", (unsigned long long)seed);
   for (int i = 0; i < ck_isa_count; i++) {
     ck_isa isa = (ck_isa)i;
+    if (!(r.sets >> i & 1)) continue;
     if (!ck_isa_is_available(isa)) {
       printf("%-11s not here\n", ck_isa_name(isa));
       continue;
@@ -163,12 +225,8 @@ int main(int count, char **arguments) {
     }
     size_t before = checks;
     expect(ck_test_table_is_filled(isa), isa, "table", 0, 0, 0, 0);
-    check_gemm(isa, step);
-    check_sparse(isa, step);
-    check_weights(isa, step);
-    check_convolutions(isa, step);
-    check_loops(isa, step);
-    for (size_t elements = 0; elements < 300; elements += step > 2 ? 3 : 1) expect(ck_test_elements(isa, elements, seed + elements), isa, "elements", 1, elements, 0, 0);
+    for (size_t f = 0; f < family_count; f++)
+      if (r.families >> f & 1) families[f].check(isa, r.step);
     printf("%-11s %zu checks\n", ck_isa_name(isa), checks - before);
     fflush(stdout);
   }

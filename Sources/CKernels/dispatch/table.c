@@ -3,6 +3,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+// A row of a set of another architecture has no kernel here.
+#define CK_KERNEL(operation, isa) \
+  _Static_assert(ck_isa_is_here_##isa, "kernels.inc: " #operation " for " #isa " stands outside of the #if of its architecture");
+#define CK_CONFIG(operation, isa) CK_KERNEL(operation, isa)
+#include "kernels.inc"
 
 // Rows are ordered by priority: the last one whose features are there wins.
 static void fill(ck_kernels *table, ck_isa isa, uint32_t features) {
@@ -71,8 +78,15 @@ size_t ck_describe_isa_selection(ck_isa_selection s, char *text, size_t capacity
   const char *used = ck_isa_name(s.used);
   if (s.reason == ck_isa_best) return (size_t)snprintf(text, capacity, "%s, the best of this machine", used);
   if (s.reason == ck_isa_requested) return (size_t)snprintf(text, capacity, "%s, as CK_ISA asks", used);
-  const char *problem = s.reason == ck_isa_unknown ? "no such instruction set" : "this machine cannot run it";
-  size_t length = (size_t)snprintf(text, capacity, "CK_ISA=%s: %s; available here:", s.requested, problem);
+  ck_isa isa;
+  size_t length;
+  if (s.reason == ck_isa_unavailable && ck_isa_named(s.requested, &isa) && strcmp(ck_isa_architecture(isa), CK_ARCHITECTURE) != 0) {
+    length = (size_t)snprintf(text, capacity, "CK_ISA=%s: an instruction set of %s, this machine is %s; available here:", s.requested,
+                              ck_isa_architecture(isa), CK_ARCHITECTURE);
+  } else {
+    const char *problem = s.reason == ck_isa_unknown ? "no such instruction set" : "this machine cannot run it";
+    length = (size_t)snprintf(text, capacity, "CK_ISA=%s: %s; available here:", s.requested, problem);
+  }
   for (int i = 0; i < ck_isa_count; i++) {
     size_t left = length < capacity ? capacity - length : 0;
     if (ck_isa_is_available((ck_isa)i)) length += (size_t)snprintf(left ? text + length : NULL, left, " %s", ck_isa_name((ck_isa)i));

@@ -1,0 +1,21 @@
+// What the NEON kernels are and how they want their operands. Constants stand here, with the processor and the model that they were found by.
+#if defined(__aarch64__)
+
+#include "../gemm/activations.h"
+#include "../sparse/layout.h"
+#include "dispatch.h"
+#include "kernels.h"
+
+// ---- Codes
+
+// ---- 1 bit
+
+// ---- 16-bit floats
+
+// ---- Sparse
+
+// ---- N:M
+
+// ---- Convolution
+
+#endif

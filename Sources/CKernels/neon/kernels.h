@@ -1,0 +1,21 @@
+// What config.c of this set puts together: kernels, and the scratch memory that each needs. The sets dotprod, i8mm and armbf16 build on some of them.
+#ifndef CK_NEON_KERNELS_H
+#define CK_NEON_KERNELS_H
+
+#include "../sparse/nm_layout.h"
+#include "convolution.h"
+#include "gemm.h"
+
+// ---- Codes
+
+// ---- 1 bit
+
+// ---- 16-bit floats
+
+// ---- Sparse
+
+// ---- N:M
+
+// ---- Convolution
+
+#endif

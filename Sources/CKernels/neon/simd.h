@@ -1,0 +1,22 @@
+// NEON in short. Kernel files include this and open a target of their own.
+#ifndef CK_NEON_SIMD_H
+#define CK_NEON_SIMD_H
+
+#include <arm_neon.h>
+#include <string.h>
+
+#include "instruction_sets.h"
+
+CK_NO_CONTRACTION  // float epilogues give the bits of the portable kernels
+
+// Keeps a value in its vector register as written, as CK_KEEP does on x86.
+#define CK_KEEP_VECTOR(v) __asm__("" : "+w"(v))
+
+CK_TARGET_BEGIN(CK_TARGET_NEON)
+
+// Four bytes of any alignment, in all lanes.
+CK_INLINE int8x16_t ck_dup4_s8(const void *p) { return vreinterpretq_s8_s32(vld1q_dup_s32((const int32_t *)p)); }
+
+CK_TARGET_END
+
+#endif
