@@ -20,11 +20,14 @@ CK_INLINE int32x4_t ck_requantize(float32x4_t v, const ck_gemm_output *y, int32_
   return vmaxq_s32(vminq_s32(q, vdupq_n_s32(highest)), vdupq_n_s32(lowest));
 }
 
-// Four numbers of which the first `count` may be read, zeros behind them.
-CK_INLINE float32x4_t ck_load_some(const float *from, size_t count) {
-  float all[4] = {0};
-  memcpy(all, from, count * sizeof(float));
-  return vld1q_f32(all);
+// Sixteen int8 multipliers in packed order (outputs 0–3, 8–11, 4–7, 12–15) as int32 in the order of the outputs.
+CK_INLINE void ck_expand_vectors(const int8_t *packed, int32x4_t m[ck_panel_vectors]) {
+  int8x16_t all = vld1q_s8(packed);
+  int16x8_t even = vmovl_s8(vget_low_s8(all)), odd = vmovl_high_s8(all);
+  m[0] = vmovl_s16(vget_low_s16(even));
+  m[1] = vmovl_s16(vget_low_s16(odd));
+  m[2] = vmovl_high_s16(even);
+  m[3] = vmovl_high_s16(odd);
 }
 
 // 0 where v < 0; NaNs and zeros stay as they are.
