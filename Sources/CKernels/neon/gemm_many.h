@@ -12,6 +12,7 @@
 #ifndef CK_NEON_GEMM_MANY_H
 #define CK_NEON_GEMM_MANY_H
 
+#include "../gemm/activations.h"
 #include "epilogue.h"
 #include "kernels.h"
 
@@ -54,13 +55,24 @@ ck_fn_decode ck_decode_s4__neon, ck_decode_s2__neon, ck_decode_s1__neon, ck_deco
 // Multipliers in order of the outputs.
 ck_fn_expand ck_expand__neon;
 
+// gemm_tiles.c
+ck_fn_tile ck_tile__neon;
+ck_fn_grouped_tile ck_grouped_tile__neon;
+
+// Scratch memory of a call: of packing 8 rows, or of the kernel.
+static inline size_t ck_codes_workspace(const ck_many_steps *_Nonnull steps, const ck_gemm_shape *_Nonnull shape, size_t rows, size_t few) {
+  size_t packing = ck_panel16_pack_workspace(shape->inputs), kernel = rows <= ck_few_rows ? few : ck_gemm_many_workspace__neon(steps, shape);
+  return packing > kernel ? packing : kernel;
+}
+
 // A kernel of a set: many rows, or the way for a few.
-#define CK_DEFINE_GEMM(name, steps, few)                                                                                                  \
+#define CK_DEFINE_GEMM(name, steps, few, few_workspace)                                                                                                 \
   static void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,   \
                    size_t panel_begin, size_t panel_end, void *workspace) {                                                              \
     const size_t panels[2] = {panel_begin, panel_end};                                                                                   \
     if (x->rows <= ck_few_rows) few(w, x, y, row_begin, row_end, panel_begin, panel_end, workspace);                                      \
     else ck_gemm_many__neon(&steps, w, x, y, row_begin, row_end, panels, workspace);                                                      \
-  }
+  }                                                                                                                                       \
+  static size_t name##_workspace(const ck_gemm_shape *shape, size_t rows) { return ck_codes_workspace(&steps, shape, rows, few_workspace(shape->inputs)); }
 
 #endif

@@ -1,0 +1,24 @@
+// What the kernels of dot products are and how they want their operands: what neon/config.c says, with tiles by SDOT.
+#if defined(__aarch64__)
+
+#include "../gemm/activations.h"
+#include "dispatch.h"
+#include "kernels.h"
+
+// ---- Codes
+
+#define STEPS(bits, decode, decode_grouped, shift) \
+  {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode_grouped, shift, ck_tile__dotprod, ck_grouped_tile__dotprod, ck_expand__neon}
+static const ck_many_steps steps_s8 = STEPS(8, NULL, NULL, 0), steps_s4 = STEPS(4, ck_decode_scaled_s4__neon, ck_decode_s4__neon, 4),
+                           steps_s2 = STEPS(2, ck_decode_scaled_s2__neon, ck_decode_s2__neon, 6);
+CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__dotprod, ck_gemm_rows_workspace__dotprod)
+CK_DEFINE_GEMM(gemm_s4, steps_s4, ck_gemm_rows_s4__dotprod, ck_gemm_rows_workspace__dotprod)
+CK_DEFINE_GEMM(gemm_s2, steps_s2, ck_gemm_rows_s2__dotprod, ck_gemm_rows_workspace__dotprod)
+
+#define CODES(bits)                                                                                                                       \
+  CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, ck_row_block, ck_fold, ck_few_rows, ck_row_chunk, 0, gemm_s##bits, ck_panel16_sizes_s##bits, \
+                 ck_panel16_pack_s##bits, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, ck_pack_signed_rows__neon, gemm_s##bits##_workspace)
+const ck_gemm_config ck_gemm_u8_s8__dotprod = CODES(8), ck_gemm_u7_s8__dotprod = CODES(8), ck_gemm_u8_s4__dotprod = CODES(4),
+                     ck_gemm_u8_s2__dotprod = CODES(2);
+
+#endif
