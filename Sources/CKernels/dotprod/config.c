@@ -8,7 +8,7 @@
 // ---- Codes
 
 #define STEPS(bits, decode, decode_grouped, shift) \
-  {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode_grouped, shift, ck_tile__dotprod, ck_grouped_tile__dotprod, ck_expand__neon}
+  {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode_grouped, shift, bits == 1, 0, ck_tile__dotprod, ck_grouped_tile__dotprod, ck_expand__neon}
 static const ck_many_steps steps_s8 = STEPS(8, NULL, NULL, 0), steps_s4 = STEPS(4, ck_decode_scaled_s4__neon, ck_decode_s4__neon, 4),
                            steps_s2 = STEPS(2, ck_decode_scaled_s2__neon, ck_decode_s2__neon, 6);
 CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__dotprod, ck_gemm_rows_workspace__dotprod)

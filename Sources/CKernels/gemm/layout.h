@@ -10,6 +10,8 @@
 // K is padded to a multiple of 32 with zero codes (1 bit: with clear bits, whose activations are 0), N to a multiple of 16.
 // Multipliers of a group and panel are 16 bytes in the output order 0–3, 8–11, 4–7, 12–15, which one sign extension and two unpacks
 // turn into pairs of int16.
+// panel16x8, for instructions that multiply 8 inputs of two outputs: the unit is 16 outputs × 8 inputs, 128 bytes, 8 bytes of each output. Fewer bits as above
+// with units of 128 bytes, of 1 bit those of eight units lie in one byte, for which K is padded to a multiple of 64. Multipliers and sums as in panel16x4.
 //   16-bit floats (layout panel16): [N/16][K][16], bit patterns; by pairs of inputs (panel16x2): [N/16][K/2][16][2], an odd K padded with zeros
 //   signs as words of 64 inputs (panel16x64): [N/16][K/64][2][8], the words of the even outputs of a panel, then of the odd; bit k % 64 is set where the code
 //   is 1, clear beyond K
@@ -70,6 +72,19 @@ CK_DECLARE_PANEL16(4)
 CK_DECLARE_PANEL16(2)
 CK_DECLARE_PANEL16(1)
 #undef CK_DECLARE_PANEL16
+// The same for panel16x8; panel16x8.c.
+#define CK_PANEL16X8 "panel16x8"
+#define CK_DECLARE_PANEL16X8(bits)                          \
+  ck_fn_gemm_sizes ck_panel16x8_sizes_s##bits;              \
+  ck_fn_gemm_pack ck_panel16x8_pack_s##bits;                \
+  ck_fn_gemm_unpack ck_panel16x8_unpack_s##bits;
+CK_DECLARE_PANEL16X8(8)
+CK_DECLARE_PANEL16X8(4)
+CK_DECLARE_PANEL16X8(2)
+CK_DECLARE_PANEL16X8(1)
+#undef CK_DECLARE_PANEL16X8
+static inline size_t ck_panel16x8_inputs(int bits, size_t inputs) { return ck_round_up(inputs, bits == 1 ? 64 : ck_fold); }
+static inline size_t ck_panel16x8_bytes(int bits, size_t inputs) { return ck_panel16x8_inputs(bits, inputs) * ck_panel / 8 * (size_t)bits; }
 #define CK_PANEL16_HALF "panel16"
 ck_fn_gemm_sizes ck_panel16_sizes_half;
 ck_fn_gemm_pack ck_panel16_pack_half;

@@ -15,7 +15,7 @@ static size_t no_few_workspace(size_t inputs) {
 }
 
 #define STEPS(bits, decode, shift) \
-  {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode, shift, ck_tile__neon, ck_grouped_tile__neon, ck_expand__neon}
+  {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode, shift, bits == 1, 0, ck_tile__neon, ck_grouped_tile__neon, ck_expand__neon}
 static const ck_many_steps steps_s8 = STEPS(8, NULL, 0), steps_s4 = STEPS(4, ck_decode_s4__neon, 0), steps_s2 = STEPS(2, ck_decode_s2__neon, 0);
 CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__neon, no_few_workspace)
 CK_DEFINE_GEMM(gemm_s4, steps_s4, ck_gemm_rows_s4__neon, no_few_workspace)

@@ -37,19 +37,36 @@ static void interleave_pair(const uint8_t *first, const uint8_t *second, size_t 
   }
 }
 
-void ck_pack_pairs_of_rows__neon(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+static int32_t sum_of_codes(const uint8_t *codes, size_t padded) {
+  uint32x4_t sum = vdupq_n_u32(0);
+  for (size_t k = 0; k < padded; k += 16) sum = vpadalq_u16(sum, vpaddlq_u8(vld1q_u8(codes + k)));
+  return (int32_t)vaddvq_u32(sum);
+}
+
+static void pack_pairs(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, uint8_t *codes,
+                       int32_t *sums) {
   size_t padded = ck_round_up(x->inputs, ck_fold);
-  uint8_t *codes = workspace;
   for (size_t row = row_begin; row < row_end; row += ck_row_block) {
     size_t rows = row_end - row < ck_row_block ? row_end - row : ck_row_block;
     ck_codes_of_rows(x, row, rows, codes, padded, to, ck_quantize_rows_u8_f32__neon, ck_quantize_u8_f32__neon);
     size_t packed = x->rows <= ck_few_rows ? ck_round_up(rows, 2) : ck_row_block;
+    for (size_t r = 0; sums != NULL && r < rows; r++) sums[row + r] = sum_of_codes(codes + r * padded, padded);
     memset(codes + rows * padded, 0, (packed - rows) * padded);
     for (size_t r = 0; r < packed; r += 2) {
       uint8_t *pair = to->codes + row * padded + (x->rows <= ck_few_rows ? r * padded : 8 * r);
       interleave_pair(codes + r * padded, codes + (r + 1) * padded, padded, pair, x->rows <= ck_few_rows ? 16 : 8 * ck_row_block);
     }
   }
+}
+
+void ck_pack_pairs_of_rows__neon(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  pack_pairs(x, row_begin, row_end, to, workspace, NULL);
+}
+void ck_pack_summed_pairs_of_rows__neon(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  pack_pairs(x, row_begin, row_end, to, workspace, (int32_t *)(void *)(to->codes + ck_pairs_of_rows_bytes__neon(x->rows, x->inputs)));
+}
+size_t ck_summed_pairs_of_rows_bytes__neon(size_t rows, size_t inputs) {
+  return ck_pairs_of_rows_bytes__neon(rows, inputs) + rows * sizeof(int32_t);
 }
 
 size_t ck_pairs_of_rows_bytes__neon(size_t rows, size_t inputs) {

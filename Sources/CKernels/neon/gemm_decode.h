@@ -1,7 +1,7 @@
 // Decoding of panels to signed bytes, once for many rows (gemm_many.h), as text for units of 64 bytes (panel16x4) and of 128 (panel16x8). Where a byte holds
 // codes of several units, these follow each other from its lowest bits on.
 //
-// Operations for 16 weights: 4 bits 2, scaled 1.5; 2 bits 2.5, scaled 1.75; 1 bit 2.5 (panel16x4), 2 (panel16x8).
+// Operations for 16 weights: 4 bits 2, scaled 1.5; 2 bits 2.5, scaled 1.75; 1 bit 2.5 (panel16x4), 2 or 1 (panel16x8).
 #ifndef CK_NEON_GEMM_DECODE_H
 #define CK_NEON_GEMM_DECODE_H
 
@@ -50,8 +50,12 @@ CK_INLINE void ck_decode_s2(int is_scaled, size_t unit_bytes, const uint8_t *cod
     }
 }
 
-// −1 where a bit of `mask` is set, else 1.
-CK_INLINE uint8x16_t ck_minus_sign(uint8x16_t b, uint8x16_t mask) { return vorrq_u8(vtstq_u8(b, mask), vdupq_n_u8(1)); }
+// −1 where a bit of `mask` is set, else 1. (Clang would turn the two operations into three.)
+CK_INLINE uint8x16_t ck_minus_sign(uint8x16_t b, uint8x16_t mask) {
+  uint8x16_t is_set = vtstq_u8(b, mask);
+  CK_KEEP_VECTOR(is_set);
+  return vorrq_u8(is_set, vdupq_n_u8(1));
+}
 
 // panel16x4: 16 bytes are 16 outputs × 8 inputs. TBL repeats the byte of an output for its four inputs.
 CK_INLINE void ck_decode_s1_by_outputs(const uint8_t *codes, size_t folds, int8_t *w) {
@@ -67,13 +71,13 @@ CK_INLINE void ck_decode_s1_by_outputs(const uint8_t *codes, size_t folds, int8_
   }
 }
 
-// panel16x8: a byte has the bits of eight units.
-CK_INLINE void ck_decode_s1_by_units(size_t unit_bytes, const uint8_t *codes, size_t folds, int8_t *w) {
+// panel16x8: a byte has the bits of eight units. −1 where a bit is set, else 1 or, with `zeros`, 0.
+CK_INLINE void ck_decode_s1_by_units(int zeros, size_t unit_bytes, const uint8_t *codes, size_t folds, int8_t *w) {
   for (size_t left = folds * ck_fold_bytes / (8 * unit_bytes); left > 0; left--, codes += unit_bytes, w += 8 * unit_bytes)
     CK_UNROLL for (size_t i = 0; i < unit_bytes; i += 16) {
       uint8x16_t b = vld1q_u8(codes + i);
       CK_UNROLL for (size_t unit = 0; unit < 8; unit++)
-        ck_store_weights(w + unit * unit_bytes + i, ck_minus_sign(b, vdupq_n_u8((uint8_t)(1 << unit))));
+        ck_store_weights(w + unit * unit_bytes + i, (zeros ? vtstq_u8 : ck_minus_sign)(b, vdupq_n_u8((uint8_t)(1 << unit))));
     }
 }
 

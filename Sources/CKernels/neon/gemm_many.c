@@ -75,13 +75,16 @@ typedef struct panel_of_weights {
   size_t panel, folds;
 } panel_of_weights;
 
-static void undo_scale(int shift, size_t rows, int32_t (*sums)[ck_panel]) {
-  if (shift == 0) return;
-  const int32x4_t right = vdupq_n_s32(-shift);
-  for (size_t r = 0; r < rows; r++)
+// From sums of decoded weights to those of codes.
+static void correct_sums(const panel_of_weights *b, const ck_gemm_activations *x, const size_t rows[2], int32_t (*sums)[ck_panel]) {
+  const int32_t *row_sums = (const int32_t *)(const void *)(x->codes + ck_pairs_of_rows_bytes__neon(x->rows, b->w->inputs));
+  const int32x4_t right = vdupq_n_s32(-b->steps->shift);
+  for (size_t m = rows[0]; m < rows[1]; m++, sums++)
     CK_UNROLL for (size_t i = 0; i < ck_panel; i += 4) {
-      int32x4_t sum = vld1q_s32(sums[r] + i);
-      vst1q_s32(sums[r] + i, shift < 0 ? vnegq_s32(sum) : vshlq_s32(sum, right));
+      int32x4_t sum = vld1q_s32(*sums + i);
+      if (b->w->group == 0 && b->steps->has_row_sums) sum = vsubq_s32(vmulq_n_s32(sum, -2), vdupq_n_s32(row_sums[m]));
+      else sum = b->steps->negates ? vnegq_s32(sum) : vshlq_s32(sum, right);
+      vst1q_s32(*sums + i, sum);
     }
 }
 
@@ -102,7 +105,7 @@ static void multiply_rows(const panel_of_weights *b, const ck_gemm_activations *
   const uint8_t *codes = x->codes + rows[0] * b->folds * ck_fold;
   if (b->w->group == 0) {
     b->steps->tile(codes, b->units, b->folds, count, sums);
-    undo_scale(b->steps->shift, count, sums);
+    if (b->steps->decode != NULL) correct_sums(b, x, rows, sums);
     end_rows(b, x, y, rows, 0, 1, sums, totals);
     return;
   }
@@ -112,6 +115,7 @@ static void multiply_rows(const panel_of_weights *b, const ck_gemm_activations *
     ck_pieces pieces = {b->p->folds + piece, b->p->multipliers + piece * piece_numbers, 0};
     for (; at < end; pieces.count++) at += b->p->folds[piece++];
     b->steps->grouped_tile(codes + fold * ck_fold * ck_row_block, b->units + fold * ck_fold_bytes, &pieces, count, sums);
+    if (b->steps->negates) correct_sums(b, x, rows, sums);
     end_rows(b, x, y, rows, segment, end == b->folds, sums, totals);
     fold = end;
   }

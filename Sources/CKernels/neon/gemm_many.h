@@ -8,7 +8,8 @@
 //   4, 2 bits       the code; or, with SDOT and USMMLA and without groups, 16 and 64 times the code, which saves the subtraction: 2 operations instead of 4
 //                   for 32 codes of 4 bits, 6 instead of 10 for 64 of 2, and one that turns unsigned codes into signed ones. Sums are shifted back at the end
 //                   and fit: 255 · 8 · 16 · 65,536 = 255 · 2 · 64 · 65,536 = 2,139,095,040 < 2³¹.
-//   1 bit           −1 where the bit is set, else 1: minus the code, and sums are negated. Padding meets zeros.
+//   1 bit           −1 where the bit is set, else 1: minus the code, and sums are negated. Padding meets zeros. With USMMLA and without groups −1 where the bit is
+//                   set, else 0, which is one operation instead of two: Σ x · code = −2 · sum − Σ x, and Σ x of each row, an int32, follows the codes.
 #ifndef CK_NEON_GEMM_MANY_H
 #define CK_NEON_GEMM_MANY_H
 
@@ -39,7 +40,9 @@ typedef struct ck_many_steps {
   size_t k_step;       // inputs to which K of packed weights is padded, a multiple of 32
   size_t piece_bytes;  // of the multipliers of a piece
   ck_fn_decode *_Nullable decode, *_Nullable decode_grouped;  // null for 8 bits
-  int shift;                                                  // of sums without groups, to the right; −1: they are negated
+  int shift;                                                  // of sums without groups, to the right
+  int negates;                                                // 1 bit: all sums
+  int has_row_sums;                                           // sums without groups are those of set bits, negative
   ck_fn_tile *_Nonnull tile;
   ck_fn_grouped_tile *_Nonnull grouped_tile;
   ck_fn_expand *_Nonnull expand;
