@@ -65,13 +65,15 @@ CK_INLINE void add_s2(int R, int S, const int8_t *const x[], const uint8_t *code
 
 // `folds` of 32 inputs from x and codes on, which go on behind them.
 CK_INLINE void add_folds(int bits, int R, int S, size_t folds, const int8_t *x[], const uint8_t **codes, int32x4_t c[][2][4]) {
-  for (size_t left = 2 * folds; left > 0; left--) {
-    if (bits == 8) add_s8(R, S, x, *codes, c);
-    if (bits == 4) add_s4(R, S, x, *codes, c);
-    if (bits == 2) add_s2(R, S, x, *codes, c);
-    CK_UNROLL for (int r = 0; r < R; r++) x[r] += 16;
-    *codes += 2 * bits * ck_panel;
-  }
+  do {
+    CK_UNROLL for (int half = 0; half < 2; half++) {
+      if (bits == 8) add_s8(R, S, x, *codes, c);
+      if (bits == 4) add_s4(R, S, x, *codes, c);
+      if (bits == 2) add_s2(R, S, x, *codes, c);
+      CK_UNROLL for (int r = 0; r < R; r++) x[r] += 16;
+      *codes += 2 * bits * ck_panel;
+    }
+  } while (--folds > 0);
 }
 
 // One row of 2-bit codes. A sum of codes at bits 2·i is 4ⁱ times what is wanted, less than 255 · 192 · 65,536 / 4 < 2³².

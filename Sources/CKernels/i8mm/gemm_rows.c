@@ -25,7 +25,16 @@ CK_INLINE uint8x16_t field(int bits, uint8x16_t all, int i) {
   return (i + 1) * bits == 8 ? b : vandq_u8(b, vdupq_n_u8((uint8_t)((1 << bits) - 1)));
 }
 
-// 8 / bits units of P pairs; `units` of them are there.
+// Four units of one pair, the lower or the upper half of bytes of 1-bit codes.
+CK_INLINE void add_half_bytes(int is_upper, const uint8_t *x, const uint8_t *codes, int32x4_t c[blocks]) {
+  const int8x16_t down = vdupq_n_s8(is_upper ? -4 : 0);
+  CK_UNROLL for (int q = 0; q < blocks; q++) {
+    uint8x16_t all = vshlq_u8(vld1q_u8(codes + 16 * q), down);
+    CK_UNROLL for (int i = 0; i < fold_units; i++) c[q] = UMMLA(c[q], vld1q_u8(x + i * pair), field(1, all, i));
+  }
+}
+
+// `units` units of P pairs, 8 / bits.
 CK_INLINE void add_bytes(int bits, int units, int P, const uint8_t *const x[], const uint8_t *codes, int32x4_t c[][blocks]) {
   CK_UNROLL for (int q = 0; q < blocks; q++) {
     uint8x16_t all = vld1q_u8(codes + 16 * q);
@@ -37,34 +46,30 @@ CK_INLINE void add_bytes(int bits, int units, int P, const uint8_t *const x[], c
   }
 }
 
-// `folds` of 32 inputs from x and codes on, which go on behind them. A piece of 1-bit codes may begin or end in the middle of a byte: `nibble` says where it is.
-CK_INLINE void add_folds(int bits, int P, size_t folds, const uint8_t *x[], const uint8_t **codes, int *nibble, int32x4_t c[][blocks]) {
+// `folds` of 32 inputs from x and codes on, which go on behind them. A fold of 1-bit codes is half of their bytes, the upper one where *is_upper.
+CK_INLINE void add_folds(int bits, int P, size_t folds, const uint8_t *x[], const uint8_t **codes, int *is_upper, int32x4_t c[][blocks]) {
   const int units = bits == 1 ? fold_units : 8 / bits;
-  for (size_t left = folds * fold_units / (size_t)units; left > 0; left--) {
-    if (bits == 1 && *nibble) {  // the upper four units
-      CK_UNROLL for (int q = 0; q < blocks; q++) {
-        uint8x16_t all = vshrq_n_u8(vld1q_u8(*codes + 16 * q), 4);
-        CK_UNROLL for (int i = 0; i < fold_units; i++) c[0][q] = UMMLA(c[0][q], vld1q_u8(x[0] + i * pair), field(1, all, i));
-      }
-    } else {
-      add_bytes(bits, units, P, x, *codes, c);
+  do {
+    CK_UNROLL for (int done = 0; done < fold_units; done += units) {
+      if (bits == 1) add_half_bytes(*is_upper, x[0], *codes, c[0]);
+      else add_bytes(bits, units, P, x, *codes, c);
+      CK_UNROLL for (int p = 0; p < P; p++) x[p] += units * pair;
+      if (bits != 1 || *is_upper) *codes += unit;
+      if (bits == 1) *is_upper ^= 1;
     }
-    CK_UNROLL for (int p = 0; p < P; p++) x[p] += units * pair;
-    if (bits != 1 || *nibble) *codes += unit;
-    if (bits == 1) *nibble ^= 1;
-  }
+  } while (--folds > 0);
 }
 
 // Blocks of a pair as 16 sums of each row.
-CK_INLINE void rows_of_blocks(const int32x4_t c[blocks], int32x4_t rows[2][4]) {
+CK_INLINE void rows_of_blocks(int R, const int32x4_t c[blocks], int32x4_t rows[2][4]) {
   CK_UNROLL for (int i = 0; i < 4; i++) {
     int64x2_t left = vreinterpretq_s64_s32(c[2 * i]), right = vreinterpretq_s64_s32(c[2 * i + 1]);
     rows[0][i] = vreinterpretq_s32_s64(vzip1q_s64(left, right));
-    rows[1][i] = vreinterpretq_s32_s64(vzip2q_s64(left, right));
+    if (R == 2) rows[1][i] = vreinterpretq_s32_s64(vzip2q_s64(left, right));
   }
 }
 
-// factor · sums − offset · Σ u.
+// Σ code of all K from Σ s.
 CK_INLINE void correct(int bits, int32_t sum_of_u, int32x4_t sums[4]) {
   if (bits == 1) CK_UNROLL for (int q = 0; q < 4; q++) sums[q] = vaddq_s32(sums[q], sums[q]);
   if (bits < 8) CK_UNROLL for (int q = 0; q < 4; q++) sums[q] = vsubq_s32(sums[q], vdupq_n_s32(offset_of(bits) * sum_of_u));
@@ -78,7 +83,7 @@ CK_INLINE const uint8_t *pair_of_rows(const ck_few_rows_call *f, size_t row, siz
 CK_INLINE void end_pair(int bits, const ck_few_rows_call *f, size_t row, size_t panel, int32x4_t rows[2][4]) {
   for (size_t r = 0; r < 2 && row + r < f->x->rows; r++) {
     size_t m = row + r;
-    correct(bits, bits < 8 ? f->before[m][f->folds] : 0, rows[r]);
+    correct(bits, bits < 8 ? f->before[m][2 * f->folds] : 0, rows[r]);
     ck_end_segment(f->w, f->x, f->y, m, panel, 0, 1, f->x->zero_points[m], rows[r], NULL);
   }
 }
@@ -86,13 +91,13 @@ CK_INLINE void end_pair(int bits, const ck_few_rows_call *f, size_t row, size_t 
 CK_INLINE void panel_of_pairs(int bits, int P, const ck_few_rows_call *f, size_t row, size_t panel) {
   const uint8_t *x[most_pairs], *codes = f->w->codes + panel * ck_panel16x8_bytes(bits, f->w->inputs);
   int32x4_t c[most_pairs][blocks];
-  int nibble = 0;
+  int is_upper = 0;
   CK_UNROLL for (int p = 0; p < P; p++) x[p] = pair_of_rows(f, row + 2 * (size_t)p, 0);
   CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int q = 0; q < blocks; q++) c[p][q] = vdupq_n_s32(0);
-  add_folds(bits, P, f->folds, x, &codes, &nibble, c);
+  add_folds(bits, P, f->folds, x, &codes, &is_upper, c);
   CK_UNROLL for (int p = 0; p < P; p++) {
     int32x4_t rows[2][4];
-    rows_of_blocks(c[p], rows);
+    rows_of_blocks(2, c[p], rows);
     end_pair(bits, f, row + 2 * (size_t)p, panel, rows);
   }
 }
@@ -124,70 +129,71 @@ CK_INLINE void panel_in_place(int bits, const ck_few_rows_call *f, size_t row, s
   const uint8_t *codes = f->w->codes + panel * ck_panel16x8_bytes(bits, f->w->inputs);
   int32x4_t c[blocks], rows[2][4];
   for (int first = 0; first < blocks; first += at_once) blocks_in_place(bits, at_once, f, pair_of_rows(f, row, 0), codes + 16 * first, c + first);
-  rows_of_blocks(c, rows);
+  rows_of_blocks(2, c, rows);
   end_pair(bits, f, row, panel, rows);
 }
 
-// ---- Groups: a pair at a time
+// ---- Groups: a pair at a time, of which R rows are there
 
-CK_INLINE void segment_of_pair(int bits, const ck_few_rows_call *f, size_t row, size_t panel, const size_t folds[2], int32x4_t sums[2][4]) {
+// Where sums of a piece begin: at −offset · Σ u, [r₀ r₀ r₁ r₁].
+CK_INLINE int32x4_t start_of_piece(int bits, const int32_t *before, size_t fold, size_t end) {
+  int32x2_t sums = vmul_n_s32(vsub_s32(vld1_s32(before + 2 * end), vld1_s32(before + 2 * fold)), -offset_of(bits));
+  return vzip1q_s32(vcombine_s32(sums, sums), vcombine_s32(sums, sums));
+}
+
+CK_INLINE void segment_of_pair(int bits, int R, const ck_few_rows_call *f, size_t row, size_t panel, const size_t folds[2], int32x4_t sums[2][4]) {
   const uint8_t *x[1] = {pair_of_rows(f, row, folds[0])};
-  // Segments begin at multiples of 256 inputs, so at a unit's first field.
+  // Segments begin at multiples of 256 inputs, so at the lowest field of bytes.
   const uint8_t *codes = f->w->codes + panel * ck_panel16x8_bytes(bits, f->w->inputs) + folds[0] * ck_fold * ck_panel / 8 * (size_t)bits;
-  int nibble = 0;
-  const size_t second = row + 1 < f->x->rows ? row + 1 : row;  // what there is
-  CK_UNROLL for (int r = 0; r < 2; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vdupq_n_s32(0);
+  int is_upper = 0;
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vdupq_n_s32(0);
   for (size_t fold = folds[0], end; fold < folds[1]; fold = end) {
     end = ck_piece_end(f->w, fold, folds[1]);
-    int32x4_t c[1][blocks], rows[2][4], m[4];
-    CK_UNROLL for (int q = 0; q < blocks; q++) c[0][q] = vdupq_n_s32(0);
-    add_folds(bits, 1, end - fold, x, &codes, &nibble, c);
-    rows_of_blocks(c[0], rows);
-    if (bits < 8) {
-      correct(bits, f->before[row][end] - f->before[row][fold], rows[0]);
-      correct(bits, f->before[second][end] - f->before[second][fold], rows[1]);
-    }
+    int32x4_t c[1][blocks], rows[2][4], m[4], start = bits < 8 ? start_of_piece(bits, f->before[row], fold, end) : vdupq_n_s32(0);
+    CK_UNROLL for (int q = 0; q < blocks; q++) c[0][q] = bits == 1 ? vdupq_n_s32(0) : start;
+    add_folds(bits, 1, end - fold, x, &codes, &is_upper, c);
+    if (bits == 1) CK_UNROLL for (int q = 0; q < blocks; q++) c[0][q] = vaddq_s32(vaddq_s32(c[0][q], c[0][q]), start);
+    rows_of_blocks(R, c[0], rows);
     ck_expand_vectors(ck_multipliers_of(f->w, panel, fold), m);
-    CK_UNROLL for (int r = 0; r < 2; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vmlaq_s32(sums[r][q], rows[r][q], m[q]);
+    CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vmlaq_s32(sums[r][q], rows[r][q], m[q]);
   }
 }
 
-CK_INLINE void grouped_panel_of_pair(int bits, const ck_few_rows_call *f, size_t row, size_t panel) {
+CK_INLINE void grouped_panel_of_pair(int bits, int R, const ck_few_rows_call *f, size_t row, size_t panel) {
   float totals[2][ck_panel];
   size_t segment_folds = ck_segment_folds(f->w, bits, f->folds);
   for (size_t fold = 0, segment = 0; fold < f->folds; fold += segment_folds, segment++) {
     const size_t folds[2] = {fold, fold + segment_folds < f->folds ? fold + segment_folds : f->folds};
     int32x4_t sums[2][4];
-    segment_of_pair(bits, f, row, panel, folds, sums);
-    for (size_t r = 0; r < 2 && row + r < f->x->rows; r++)
-      ck_end_segment(f->w, f->x, f->y, row + r, panel, segment, folds[1] == f->folds, f->x->zero_points[row + r], sums[r], totals[r]);
+    segment_of_pair(bits, R, f, row, panel, folds, sums);
+    CK_UNROLL for (int r = 0; r < R; r++) {
+      size_t m = row + (size_t)r;
+      ck_end_segment(f->w, f->x, f->y, m, panel, segment, folds[1] == f->folds, f->x->zero_points[m], sums[r], totals[r]);
+    }
   }
 }
 
 // ---- Σ u before each fold
 
-static void sum_pair(const uint8_t *x, size_t folds, int32_t *before[2]) {
-  int32_t sums[2] = {0, 0};
-  for (size_t fold = 0; fold < folds; fold++) {
+// Of the rows of a pair in turn.
+static void sum_pair(const uint8_t *x, size_t folds, int32_t *before) {
+  int32x2_t sums = vdup_n_s32(0);
+  for (size_t fold = 0; fold < folds; fold++, before += 2) {
     uint32x4_t u = vdupq_n_u32(0);
     CK_UNROLL for (int i = 0; i < fold_units; i++, x += pair) u = vdotq_u32(u, vld1q_u8(x), vdupq_n_u8(1));
-    for (int r = 0; r < 2; r++)
-      if (before[r] != NULL) before[r][fold] = sums[r];
-    sums[0] += (int32_t)(vgetq_lane_u32(u, 0) + vgetq_lane_u32(u, 1));
-    sums[1] += (int32_t)(vgetq_lane_u32(u, 2) + vgetq_lane_u32(u, 3));
+    vst1_s32(before, sums);
+    sums = vadd_s32(sums, vreinterpret_s32_u32(vget_low_u32(vpaddq_u32(u, u))));
   }
-  for (int r = 0; r < 2; r++)
-    if (before[r] != NULL) before[r][folds] = sums[r];
+  vst1_s32(before, sums);
 }
 
 static ck_few_rows_call call_of(int bits, const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, void *workspace) {
   ck_few_rows_call f = {w, x, y, {NULL}, ck_round_up(w->inputs, ck_fold) / ck_fold};
   int32_t *before = workspace;
-  for (size_t m = 0; bits < 8 && m < x->rows; m += 2) {
-    int32_t *of_pair[2] = {before + m * (f.folds + 1), m + 1 < x->rows ? before + (m + 1) * (f.folds + 1) : NULL};
-    sum_pair(pair_of_rows(&f, m, 0), f.folds, of_pair);
-    f.before[m] = of_pair[0];
-    if (of_pair[1] != NULL) f.before[m + 1] = of_pair[1];
+  for (size_t m = 0; bits < 8 && m < x->rows; m += 2, before += 2 * (f.folds + 1)) {
+    sum_pair(pair_of_rows(&f, m, 0), f.folds, before);
+    f.before[m] = before;
+    f.before[m + 1] = before + 1;
   }
   return f;
 }
@@ -200,7 +206,8 @@ size_t ck_gemm_rows_workspace__i8mm(size_t inputs) { return ck_rows_workspace(in
 #define ROWS(bits, one, two, pairs_at_once)                                                                                                 \
   PANEL(panel_s##bits##_1, one)                                                                                                             \
   PANEL(panel_s##bits##_2, two)                                                                                                             \
-  PANEL(grouped_panel_s##bits, grouped_panel_of_pair(bits, f, row, panel))                                                                  \
+  PANEL(grouped_panel_s##bits##_1, grouped_panel_of_pair(bits, 1, f, row, panel))                                                           \
+  PANEL(grouped_panel_s##bits##_2, grouped_panel_of_pair(bits, 2, f, row, panel))                                                           \
   void ck_gemm_rows_s##bits##__i8mm(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin,      \
                                     size_t row_end, size_t panel_begin, size_t panel_end, void *workspace) {                                \
     (void)row_begin, (void)row_end; /* so few rows are not cut */                                                                           \
@@ -208,7 +215,8 @@ size_t ck_gemm_rows_workspace__i8mm(size_t inputs) { return ck_rows_workspace(in
     for (size_t panel = panel_begin; panel < panel_end; panel++)                                                                            \
       for (size_t m = 0, pairs; m < x->rows; m += 2 * pairs) {                                                                              \
         pairs = w->group == 0 && x->rows - m > 2 ? pairs_at_once : 1;                                                                       \
-        (w->group > 0 ? grouped_panel_s##bits : pairs == 2 ? panel_s##bits##_2 : panel_s##bits##_1)(&f, m, panel);                          \
+        if (w->group > 0) (x->rows - m > 1 ? grouped_panel_s##bits##_2 : grouped_panel_s##bits##_1)(&f, m, panel);                          \
+        else (pairs == 2 ? panel_s##bits##_2 : panel_s##bits##_1)(&f, m, panel);                                                            \
       }                                                                                                                                     \
   }
 ROWS(8, panel_of_pairs(8, 1, f, row, panel), panel_of_pairs(8, 2, f, row, panel), 2)

@@ -13,7 +13,7 @@ typedef struct ck_few_rows_call {
   const ck_gemm_weights *w;
   const ck_gemm_activations *x;
   const ck_gemm_output *y;
-  const int32_t *before[ck_few_rows];  // Σ u of a row over the folds before each, folds + 1 of them; 4 and 2 bits
+  const int32_t *before[ck_few_rows];  // Σ u of a row over the folds before each, folds + 1 of them (i8mm: of two rows in turn); few bits
   size_t folds;
 } ck_few_rows_call;
 
