@@ -8,6 +8,9 @@
 
 // ---- Codes
 
+// pack_weights.c: panel16x4.
+ck_fn_gemm_pack ck_panel16_pack_s8__neon, ck_panel16_pack_s4__neon, ck_panel16_pack_s2__neon, ck_panel16_pack_s1__neon;
+
 // ---- 1 bit
 
 // ---- 16-bit floats
