@@ -137,6 +137,68 @@ static void check_elements(ck_isa isa, size_t step) {
   for (size_t elements = 0; elements < 300; elements += step > 2 ? 3 : 1) expect(ck_test_elements(isa, elements, seed + elements), isa, "elements", 1, elements, 0, 0);
 }
 
+// Rounding: a sample sweeps the inputs first, first + stride, …: every tie of 19 kept bits and its neighbours, and a prime stride; without a sample all
+// 2³² inputs are swept. Whatever the control word holds, bits are those of scalar.h.
+typedef struct sweeps {
+  ck_isa isa;
+  uint64_t inputs;
+  uint32_t stride;  // 1: all
+} sweeps;
+
+static void sweep_16(sweeps *s, const char *name, ck_fn_round_f16_f32 *kernel, ck_fn_round_f16_f32 *portable, uint32_t first, uint32_t stride) {
+  uint32_t at = 0;
+  expect(ck_test_sweep_16(kernel, portable, first, stride, &at), s->isa, name, 0, at, first, stride);
+  s->inputs += (((uint64_t)1 << 32) - first + stride - 1) / stride;
+}
+static void sweep_32(sweeps *s, const char *name, ck_fn_round_tf32_even_f32 *kernel, ck_fn_round_tf32_even_f32 *portable, uint32_t first, uint32_t stride) {
+  uint32_t at = 0;
+  expect(ck_test_sweep_32(kernel, portable, first, stride, &at), s->isa, name, 0, at, first, stride);
+  s->inputs += (((uint64_t)1 << 32) - first + stride - 1) / stride;
+}
+
+static int widening_agrees(const ck_kernels *k) {
+  static uint16_t halves[1 << 16];
+  static float f16[1 << 16], bf16[1 << 16];
+  for (uint32_t i = 0; i < 1 << 16; i++) halves[i] = (uint16_t)i;
+  k->widen_f32_f16(halves, f16, 1 << 16), k->widen_f32_bf16(halves, bf16, 1 << 16);
+  int agrees = 1;
+  for (uint32_t i = 0; i < 1 << 16; i++) {
+    agrees &= ck_bits_of_f32(f16[i]) == ck_bits_of_f32(ck_f32_from_f16((uint16_t)i));
+    agrees &= ck_bits_of_f32(bf16[i]) == ck_bits_of_f32(ck_f32_from_bf16((uint16_t)i));
+  }
+  return agrees;
+}
+
+static void sweep_all(sweeps *s, const ck_kernels *k, const ck_kernels *p, uint32_t first, uint32_t stride) {
+  sweep_16(s, "FP16", k->round_f16_f32, p->round_f16_f32, first, stride);
+  sweep_16(s, "BF16", k->round_bf16_f32, p->round_bf16_f32, first, stride);
+  sweep_32(s, "TF32 to even", k->round_tf32_even_f32, p->round_tf32_even_f32, first, stride);
+  sweep_32(s, "TF32 away", k->round_tf32_away_f32, p->round_tf32_away_f32, first, stride);
+  sweep_32(s, "TF32 to zero", k->round_tf32_zero_f32, p->round_tf32_zero_f32, first, stride);
+}
+
+static void check_rounding(ck_isa isa, size_t step) {
+  static const uint32_t ties[] = {0, 1, 0xFFF, 0x1000, 0x1001, 0x1FFF};
+  const ck_kernels *portable = ck_kernels_of(ck_isa_portable), *k = ck_kernels_of(isa);
+  static const ck_kernels *last;  // sets without kernels of their own have those of a set before
+  int are_new = last == NULL || last->round_f16_f32 != k->round_f16_f32 || last->round_bf16_f32 != k->round_bf16_f32;
+  last = k;
+  if (!are_new || isa == ck_isa_portable) return;
+  sweeps s = {isa, 0, step > 7 ? 251 : step > 2 ? 47 : 1};
+  uint64_t usual = ck_test_float_control();
+  for (unsigned control = 0; control < 4; control++) {  // the usual one, then three directions of a hostile one that share the inputs
+    if (control > 0) ck_test_set_float_control(ck_test_hostile_control(usual, control));
+    int agrees = widening_agrees(k);
+    if (control == 0) sweep_all(&s, k, portable, (uint32_t)(seed % s.stride), s.stride);
+    else sweep_all(&s, k, portable, (control - 1) * s.stride + (uint32_t)(seed % s.stride), 3 * s.stride);
+    for (size_t t = 0; t < 6 && s.stride > 1 && control < 2; t++) sweep_all(&s, k, portable, ties[t], 0x2000);
+    ck_test_set_float_control(usual);
+    expect(agrees, isa, "widening", 0, control, 0, 0);
+  }
+  printf("%-11s rounding, 5 formats: %llu inputs with the usual control word and with hostile ones, %s\n", ck_isa_name(isa),
+         (unsigned long long)s.inputs / 10, s.stride == 1 ? "all of float32" : "a sample");
+}
+
 // Emulation (emulated_intrinsics.h) stands in for the sets that the processor lacks, so that it does not rot for the last one where none is lacking; with
 // EMULATE=all for all but the portable one, or for the one named.
 static int is_wanted(ck_isa isa) {
@@ -167,7 +229,8 @@ static const struct {
   const char *name;
   check_family *check;
 } families[] = {{"gemm", check_gemm},       {"floats", check_floats},         {"bits", check_bits},   {"sparse", check_sparse},     {"nm", check_nm},
-                {"weights", check_weights}, {"convolution", check_convolutions}, {"loops", check_loops}, {"elements", check_elements}};
+                {"weights", check_weights}, {"convolution", check_convolutions}, {"loops", check_loops}, {"elements", check_elements},
+                {"rounding", check_rounding}};
 enum { family_count = sizeof families / sizeof families[0] };
 
 // What was asked for and is not known would otherwise pass as something else.

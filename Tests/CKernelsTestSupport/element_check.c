@@ -50,6 +50,14 @@ static int rounding_agrees(const ck_kernels *k, size_t count, uint64_t *state) {
   FLOATS(round_tf32_even_f32, x, ck_tf32_even)
   FLOATS(round_tf32_away_f32, x, ck_tf32_away)
   FLOATS(round_tf32_zero_f32, x, ck_tf32_zero)
+#define IN_PLACE(kernel, rule)                                     \
+  if (count > 0) memcpy(floats, x, 4 * count);                     \
+  k->kernel(floats, floats, count);                                \
+  for (size_t i = 0; i < count; i++) agrees &= ck_bits_of_f32(floats[i]) == ck_bits_of_f32(rule(x[i]));
+  IN_PLACE(round_tf32_even_f32, ck_tf32_even)
+  IN_PLACE(round_tf32_away_f32, ck_tf32_away)
+  IN_PLACE(round_tf32_zero_f32, ck_tf32_zero)
+#undef IN_PLACE
 #undef HALVES
 #undef FLOATS
   return agrees && intact();
@@ -60,12 +68,19 @@ static int codes_agree(const ck_kernels *k, size_t count, uint64_t *state) {
   int8_t *signed_codes = ck_test_guarded(slot_one, count, 1);
   uint8_t *codes = ck_test_guarded(slot_other, count, 1);
   float inverse = 100 * ck_test_number(state);
-  int32_t zero = ck_test_between(state, 0, 255), lowest = ck_test_coin(state) ? -127 : -8, highest = lowest == -127 ? 127 : 7;
+  int32_t zero = ck_test_between(state, 0, 4) == 0 ? 128 : ck_test_between(state, 0, 255), lowest = ck_test_coin(state) ? -127 : -8, highest = lowest == -127 ? 127 : 7;
   k->quantize_s8_f32(x, count, inverse, zero - 128, lowest, highest, signed_codes);
   k->quantize_u8_f32(x, count, inverse, zero, 0, 255, codes);
   int agrees = 1;
   for (size_t i = 0; i < count; i++)
     agrees &= signed_codes[i] == ck_code(x[i], inverse, zero - 128, lowest, highest) && codes[i] == ck_code(x[i], inverse, zero, 0, 255);
+  // Any range, any zero point.
+  int32_t far = ck_test_between(state, -(1 << 23), 1 << 23), least = ck_test_between(state, 0, 255), most = ck_test_between(state, least, 255);
+  inverse *= ck_test_coin(state) ? 1 : 0x1p18f;
+  k->quantize_u8_f32(x, count, inverse, far, least, most, codes);
+  for (size_t i = 0; i < count; i++) agrees &= codes[i] == ck_code(x[i], inverse, far, least, most);
+  k->quantize_s8_f32(x, count, inverse, far, least - 128, most - 128, signed_codes);
+  for (size_t i = 0; i < count; i++) agrees &= signed_codes[i] == ck_code(x[i], inverse, far, least - 128, most - 128);
   float *back = ck_test_guarded(slot_more, 4 * count, 4);
   k->dequantize_f32_s8(signed_codes, count, inverse, zero, back);
   for (size_t i = 0; i < count; i++) agrees &= back[i] == inverse * (float)(signed_codes[i] - zero);
@@ -113,9 +128,18 @@ static int interleaving_agrees(const ck_kernels *k, size_t rows, size_t padded, 
   return agrees;
 }
 
+// Formats do not depend on the control word at all; codes and ranges follow it as the portable kernel does.
+static int agree_whatever_the_control(const ck_kernels *k, size_t count, uint64_t *state) {
+  uint64_t usual = ck_test_float_control();
+  ck_test_set_float_control(ck_test_hostile_control(usual, (unsigned)ck_test_between(state, 0, 3)));
+  int agrees = rounding_agrees(k, count, state) && codes_agree(k, count, state) && (count == 0 || rows_agree(k, 1 + count % 9, count, state));
+  ck_test_set_float_control(usual);
+  return agrees;
+}
+
 int ck_test_elements(ck_isa isa, size_t count, uint64_t seed) {
   const ck_kernels *k = ck_kernels_of(isa);
   uint64_t state = seed | 1;
-  return rounding_agrees(k, count, &state) && codes_agree(k, count, &state) &&
+  return agree_whatever_the_control(k, count, &state) && rounding_agrees(k, count, &state) && codes_agree(k, count, &state) &&
          (count == 0 || rows_agree(k, 1 + count % 9, count, &state)) && interleaving_agrees(k, 1 + count % 8, 32 * (1 + count % 5), &state);
 }

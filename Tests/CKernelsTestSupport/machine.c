@@ -20,7 +20,7 @@ uint64_t ck_test_float_control(void) {
 }
 void ck_test_set_float_control(uint64_t control) { __asm__ volatile("msr fpcr, %0" ::"r"(control)); }
 uint64_t ck_test_hostile_control(uint64_t control, unsigned direction) {
-  return (control & ~(uint64_t)(3u << 22)) | direction << 22 | 1u << 24 /* FZ */;
+  return (control & ~(uint64_t)(3u << 22)) | direction << 22 | 1u << 24 /* FZ */ | 1u << 19 /* FZ16 */ | 1u << 25 /* DN */ | 1u << 26 /* AHP */;
 }
 
 #else

@@ -14,6 +14,8 @@ ck_fn_gemm_pack_activations ck_pack_signed_rows__neon, ck_pack_pairs_of_rows__ne
 ck_fn_gemm_activation_bytes ck_pairs_of_rows_bytes__neon, ck_summed_pairs_of_rows_bytes__neon;
 // gemm_rows.c: up to ck_few_rows rows.
 ck_fn_gemm ck_gemm_rows_s8__neon, ck_gemm_rows_s4__neon, ck_gemm_rows_s2__neon;
+// pack_weights.c: panel16x4.
+ck_fn_gemm_pack ck_panel16_pack_s8__neon, ck_panel16_pack_s4__neon, ck_panel16_pack_s2__neon, ck_panel16_pack_s1__neon;
 
 // ---- 1 bit
 

@@ -1,3 +1,6 @@
+// Codes, ranges and back. Limits: the vector operations that each function names, beside 4 loads for 16 numbers. Modelled, numbers a cycle on Neoverse N1,
+// V1 and V2, Apple M1, Cortex-A72: uint8 codes 1.2, 2.4, 2.3, 0.8; int8 codes with zero point 0 1.4, 3.0, 2.9, 1.1, any 0.9, 1.8, 1.5, 0.5 (conversions and
+// narrowing have one port each on N1); ranges 2.7, 5.3, 4.0, 1.1; magnitudes 4.0, 7.8, 5.3, 1.4; dequantizing 1.4, 3.0, 3.2, 1.1.
 #if defined(__aarch64__)
 #include "quantize.h"
 
@@ -44,8 +47,7 @@ static inline float largest_of(const float32x4_t x[4]) {
     for (; i < count && count < 4; i++) TAKE(vld1q_dup_f32(x + i), 0);                                   \
   } while (0)
 
-// Least and greatest of x[0..<count] and of the given ones, NaNs skipped. Four accumulators of each cover the latency. Three operations for four numbers:
-// modelled, 16 numbers take 6.0 cycles on Neoverse N1, 3.0 on V1 and V2.
+// Least and greatest of x[0..<count] and of the given ones, NaNs skipped. Four accumulators of each cover the latency. Three operations for four numbers.
 static inline void extend_range(const float *x, size_t count, float *minimum, float *maximum) {
   float32x4_t low[4], high[4];
   CK_UNROLL for (int k = 0; k < 4; k++) low[k] = vdupq_n_f32(*minimum), high[k] = vdupq_n_f32(*maximum);

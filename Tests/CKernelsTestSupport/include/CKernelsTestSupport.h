@@ -19,7 +19,8 @@ bool ck_test_sweep_32(ck_fn_round_tf32_even_f32 *_Nonnull one, ck_fn_round_tf32_
 // MXCSR or FPCR of this thread.
 uint64_t ck_test_float_control(void);
 void ck_test_set_float_control(uint64_t control);
-// `control` with subnormals flushed on input and output and the rounding direction 0…3 in the machine's encoding (0 is nearest).
+// `control` with subnormals flushed on input and output and the rounding direction 0…3 in the machine's encoding (0 is nearest). On arm64 also with NaNs
+// that lose their payload and with the alternative FP16, which has no infinities.
 uint64_t ck_test_hostile_control(uint64_t control, unsigned direction);
 
 // Whether the table of `isa` holds, for each operation, the last row of kernels.inc whose features `isa` has.
