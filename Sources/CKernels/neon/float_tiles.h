@@ -22,46 +22,49 @@ typedef struct ck_float_workspace {
   float sums[ck_float_chunk][ck_panel];
 } ck_float_workspace;
 
-// How weights are stored.
+// How weights are stored, and which of two neighbouring inputs is added first.
 typedef enum ck_widening {
   ck_widen_f16,         // panel16: rows of 16 outputs
   ck_widen_f16_scaled,  // the same, none infinite or a NaN, times 2⁻¹¹²
-  ck_widen_bf16,        // panel16
-  ck_widen_bf16_pairs,  // panel16x2: pairs of inputs, the odd one first; activations have the inputs of a pair exchanged
+  ck_widen_bf16,        // panel16x2: pairs of inputs, the even one first
+  ck_widen_bf16_odd,    // panel16x2: the odd one first; activations have the inputs of a pair exchanged
 } ck_widening;
+CK_INLINE int ck_is_f16(ck_widening widening) { return widening == ck_widen_f16 || widening == ck_widen_f16_scaled; }
 
 // Weights of 4 outputs, FP16, by their bits alone: exponent and significand where float32 has them, with FP16's bias: w · 2⁻¹¹², subnormals too (as long
 // as FPCR keeps those of float32).
 CK_INLINE float32x4_t ck_scaled_f16(int32x4_t shifted) { return vreinterpretq_f32_s32(vandq_s32(shifted, vdupq_n_s32((int32_t)0x8FFFFFFFu))); }
 
-// Input i (0 or 1, in the order of the sums) of the two at `p`, 64 bytes, of 16 outputs.
-CK_INLINE void ck_widen_input(ck_widening widening, const uint8_t *p, int i, float32x4_t w[ck_panel_vectors]) {
-  if (widening == ck_widen_bf16_pairs) {
-    CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++) {
-      uint32x4_t pairs = vreinterpretq_u32_u8(vld1q_u8(p + 16 * q));
-      w[q] = vreinterpretq_f32_u32(i == 0 ? vandq_u32(pairs, vdupq_n_u32(0xFFFF0000u)) : vshlq_n_u32(pairs, 16));
-    }
-    return;
-  }
-  CK_UNROLL for (int half = 0; half < 2; half++) {
-    uint16x8_t v = vreinterpretq_u16_u8(vld1q_u8(p + 32 * i + 16 * half));
-    float32x4_t *to = w + 2 * half;
-    if (widening == ck_widen_f16) {
-      to[0] = vcvt_f32_f16(vreinterpret_f16_u16(vget_low_u16(v)));
-      to[1] = vcvt_high_f32_f16(vreinterpretq_f16_u16(v));
-    } else if (widening == ck_widen_f16_scaled) {
-      to[0] = ck_scaled_f16(vshll_n_s16(vreinterpret_s16_u16(vget_low_u16(v)), 13));
-      to[1] = ck_scaled_f16(vshll_high_n_s16(vreinterpretq_s16_u16(v), 13));
-    } else {
-      to[0] = vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(v), 16));
-      to[1] = vreinterpretq_f32_u32(vshll_high_n_u16(v, 16));
-    }
-  }
+// Two inputs of 16 outputs as they are stored, 64 bytes.
+typedef struct ck_stored_pair {
+  uint8x16_t v[ck_panel_vectors];
+} ck_stored_pair;
+CK_INLINE ck_stored_pair ck_load_pair(const uint8_t *p) {
+  return (ck_stored_pair){{vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48)}};
 }
 
-// 16-bit weights of a panel, padded to pairs.
+// The same where the second input may not exist: then an odd K is padded, or nothing is read of it.
+CK_INLINE ck_stored_pair ck_load_last(ck_widening widening, const uint8_t *p, int is_pair) {
+  if (is_pair || !ck_is_f16(widening)) return ck_load_pair(p);
+  return (ck_stored_pair){{vld1q_u8(p), vld1q_u8(p + 16), vdupq_n_u8(0), vdupq_n_u8(0)}};
+}
+
+// Outputs 4·q ..< 4·q + 4 of input i, 0 or 1 in the order of the sums.
+CK_INLINE float32x4_t ck_widen4(ck_widening widening, const ck_stored_pair *pair, int i, int q) {
+  if (!ck_is_f16(widening)) {
+    uint32x4_t both = vreinterpretq_u32_u8(pair->v[q]);
+    int is_odd = widening == ck_widen_bf16 ? i == 1 : i == 0;
+    return vreinterpretq_f32_u32(is_odd ? vandq_u32(both, vdupq_n_u32(0xFFFF0000u)) : vshlq_n_u32(both, 16));
+  }
+  int16x8_t v = vreinterpretq_s16_u8(pair->v[2 * i + q / 2]);
+  if (widening == ck_widen_f16_scaled) return ck_scaled_f16(q % 2 == 0 ? vshll_n_s16(vget_low_s16(v), 13) : vshll_high_n_s16(v, 13));
+  float16x8_t numbers = vreinterpretq_f16_s16(v);
+  return q % 2 == 0 ? vcvt_f32_f16(vget_low_f16(numbers)) : vcvt_high_f32_f16(numbers);
+}
+
+// Bytes of a panel.
 CK_INLINE size_t ck_panel_bytes(ck_widening widening, size_t inputs) {
-  return (widening == ck_widen_bf16_pairs ? ck_round_up(inputs, 2) : inputs) * ck_panel * sizeof(uint16_t);
+  return (ck_is_f16(widening) ? inputs : ck_round_up(inputs, 2)) * ck_panel * sizeof(uint16_t);
 }
 
 CK_INLINE float32x4_t ck_fma_lane(float32x4_t sum, float32x4_t w, float32x4_t x, int lane) {
@@ -83,43 +86,60 @@ typedef struct ck_float_product {
 
 // ---- Few rows
 
+// Activations of up to 4 rows, 4 inputs each, and sums of R rows × P panels.
+typedef struct ck_direct {
+  float32x4_t a[4], c[4][4][ck_panel_vectors];
+} ck_direct;
+
+// What the widened weights are multiplied by.
+CK_INLINE float32x4_t ck_factors(ck_widening widening, float32x4_t x) { return widening == ck_widen_f16_scaled ? vmulq_n_f32(x, 0x1p112f) : x; }
+
+// c += x · w for input i of a pair, which is in `lane` of the activations. The orders of instructions are what clang's scheduling makes the best of: 5.2
+// weights a cycle of FP16 on V1 and 8.0 of BF16, the other way round 5.0 and 7.8.
+CK_INLINE void ck_direct_step(ck_widening widening, int R, const ck_stored_pair *pair, int i, int lane, int p, ck_direct *d) {
+  float32x4_t b[ck_panel_vectors];
+  if (R == 1 && ck_is_f16(widening)) {
+    CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++) d->c[0][p][q] = ck_fma_lane(d->c[0][p][q], ck_widen4(widening, pair, i, q), d->a[0], lane);
+    return;
+  }
+  CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++) b[q] = ck_widen4(widening, pair, i, q);
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++)
+    d->c[r][p][q] = ck_fma_lane(d->c[r][p][q], b[q], d->a[r], lane);
+}
+
+// One or two inputs, the first of them in `lane`, 0 or 2, where `left` are left.
+CK_INLINE void ck_direct_rest(ck_widening widening, int R, int P, const uint8_t *at, size_t size, size_t left, int lane,
+                              ck_direct *d) {
+  CK_UNROLL for (int p = 0; p < P; p++) {
+    ck_stored_pair pair = ck_load_last(widening, at + (size_t)p * size, left > 1);
+    ck_direct_step(widening, R, &pair, 0, lane, p, d);
+    if (left > 1) ck_direct_step(widening, R, &pair, 1, lane + 1, p, d);
+  }
+}
+
 // R rows × P panels from `panel` on, into sums[r · P + p].
 CK_INLINE void ck_direct_tile(ck_widening widening, int R, int P, const ck_float_product *g, size_t panel) {
-  size_t size = ck_panel_bytes(widening, g->w->inputs), inputs = g->inputs, stride = g->stride, k = 0;
+  size_t size = ck_panel_bytes(widening, g->w->inputs), inputs = g->inputs, k = 0;
   const uint8_t *at = g->w->codes + panel * size;
-  const float *x = g->x;
-  float32x4_t c[4][4][ck_panel_vectors], a[4], b[ck_panel_vectors];
+  ck_direct d;
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++)
-    c[r][p][q] = vdupq_n_f32(0);
-  for (; k + 4 <= inputs; k += 4, at += 4 * ck_panel * sizeof(uint16_t)) {
-    CK_UNROLL for (int r = 0; r < R; r++) {
-      a[r] = vld1q_f32(x + (size_t)r * stride + k);
-      if (widening == ck_widen_f16_scaled) a[r] = vmulq_f32(a[r], vdupq_n_f32(0x1p112f));
-    }
-    CK_UNROLL for (int pair = 0; pair < 2; pair++) CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int i = 0; i < 2; i++) {
-      ck_widen_input(widening, at + (size_t)p * size + 64 * pair, i, b);
-      CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++)
-        c[r][p][q] = ck_fma_lane(c[r][p][q], b[q], a[r], 2 * pair + i);
+    d.c[r][p][q] = vdupq_n_f32(0);
+  for (; k + 4 <= inputs; k += 4, at += 128) {
+    CK_UNROLL for (int r = 0; r < R; r++) d.a[r] = ck_factors(widening, vld1q_f32(g->x + (size_t)r * g->stride + k));
+    CK_UNROLL for (int i = 0; i < 4; i += 2) CK_UNROLL for (int j = 0; j < 2 * P; j++) {
+      int p = ck_is_f16(widening) ? j % P : j / 2, second = ck_is_f16(widening) ? j / P : j % 2;
+      ck_stored_pair pair = ck_load_pair(at + (size_t)p * size + 32 * i);
+      ck_direct_step(widening, R, &pair, second, i + second, p, &d);
     }
   }
-  for (; k < inputs; k++) {
-    CK_UNROLL for (int r = 0; r < R; r++) {
-      a[r] = vdupq_n_f32(x[(size_t)r * stride + k]);
-      if (widening == ck_widen_f16_scaled) a[r] = vmulq_f32(a[r], vdupq_n_f32(0x1p112f));
-    }
-    CK_UNROLL for (int p = 0; p < P; p++) {
-      const uint8_t *from = at + (size_t)p * size;
-      if (widening == ck_widen_bf16_pairs && k % 2 == 1) {
-        ck_widen_input(widening, from, 1, b);
-      } else {
-        ck_widen_input(widening, from, 0, b);
-      }
-      CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++) c[r][p][q] = vfmaq_f32(c[r][p][q], b[q], a[r]);
-    }
-    if (widening != ck_widen_bf16_pairs) at += ck_panel * sizeof(uint16_t);
+  size_t left = inputs - k;
+  if (left > 0) {
+    CK_UNROLL for (int r = 0; r < R; r++) d.a[r] = ck_factors(widening, ck_load_some(g->x + (size_t)r * g->stride + k, left));
+    ck_direct_rest(widening, R, P, at, size, left, 0, &d);
   }
+  if (left > 2) ck_direct_rest(widening, R, P, at + 64, size, left - 2, 2, &d);
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++)
-    vst1q_f32(g->s->sums[r * P + p] + 4 * q, c[r][p][q]);
+    vst1q_f32(g->s->sums[r * P + p] + 4 * q, d.c[r][p][q]);
 }
 
 // Panels that `rows` rows multiply at once, as long as there are so many; then one.
@@ -139,21 +159,22 @@ CK_INLINE void ck_direct_sums(ck_widening widening, const ck_float_product *g, s
 
 // ---- Many rows
 
-// Inputs first ..< first + count of a panel; `first` is even.
+// Input i of a pair, as float32.
+CK_INLINE void ck_widen_input(ck_widening widening, const ck_stored_pair *pair, int i, float *to) {
+  CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++) vst1q_f32(to + 4 * q, ck_widen4(widening, pair, i, q));
+}
+
+// `count` inputs of a panel, from an even one on.
 CK_INLINE void ck_widen_panel(ck_widening widening, const uint8_t *from, size_t count, float (*panel)[ck_panel]) {
-  float32x4_t w[ck_panel_vectors];
   size_t k = 0;
   for (; k + 2 <= count; k += 2, from += 64) {
-    CK_UNROLL for (int i = 0; i < 2; i++) {
-      ck_widen_input(widening, from, i, w);
-      CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++)
-        vst1q_f32(panel[k + (size_t)i] + 4 * q, widening == ck_widen_f16_scaled ? vmulq_f32(w[q], vdupq_n_f32(0x1p112f)) : w[q]);
-    }
+    ck_stored_pair pair = ck_load_pair(from);
+    ck_widen_input(widening, &pair, 0, panel[k]);
+    ck_widen_input(widening, &pair, 1, panel[k + 1]);
   }
   if (k == count) return;
-  ck_widen_input(widening, from, 0, w);
-  CK_UNROLL for (int q = 0; q < ck_panel_vectors; q++)
-    vst1q_f32(panel[k] + 4 * q, widening == ck_widen_f16_scaled ? vmulq_f32(w[q], vdupq_n_f32(0x1p112f)) : w[q]);
+  ck_stored_pair last = ck_load_last(widening, from, 0);
+  ck_widen_input(widening, &last, 0, panel[k]);
 }
 
 // R rows × 16 outputs, added to `sums`.

@@ -55,13 +55,13 @@ static void run_tile(size_t rows, const float *x, size_t stride, const float (*w
   ck_has_flushed();  // what it did is no reason to doubt the next tile
 }
 
-CK_APART void widen(const uint8_t *from, size_t count, float (*panel)[ck_panel]) { ck_widen_panel(ck_widen_bf16_pairs, from, count, panel); }
+CK_APART void widen(const uint8_t *from, size_t count, float (*panel)[ck_panel]) { ck_widen_panel(ck_widen_bf16_odd, from, count, panel); }
 
 typedef void tile_fn(size_t rows, const float *x, size_t stride, const float (*w)[ck_panel], size_t inputs, float (*sums)[ck_panel]);
 
 static void panel_through_k(tile_fn *tile, const ck_float_product *g, size_t first_row, size_t rows, size_t panel) {
   ck_float_workspace *s = g->s;
-  const uint8_t *from = g->w->codes + panel * ck_panel_bytes(ck_widen_bf16_pairs, g->inputs);
+  const uint8_t *from = g->w->codes + panel * ck_panel_bytes(ck_widen_bf16_odd, g->inputs);
   memset(s->sums, 0, rows * sizeof s->sums[0]);
   for (size_t k = 0; k < g->inputs; k += ck_float_block) {
     size_t count = g->inputs - k < ck_float_block ? g->inputs - k : ck_float_block;
@@ -76,7 +76,7 @@ static void panel_through_k(tile_fn *tile, const ck_float_product *g, size_t fir
 // ---- Few rows
 
 CK_APART void direct_sums(const ck_float_product *g, size_t rows, int is_wide, size_t panel) {
-  ck_direct_sums(ck_widen_bf16_pairs, g, rows, is_wide, panel);
+  ck_direct_sums(ck_widen_bf16_odd, g, rows, is_wide, panel);
 }
 
 static void finish(const ck_float_product *g, const ck_gemm_output *y, size_t rows, size_t panel, const float *sums, size_t step) {

@@ -57,24 +57,21 @@ static void gemm_few(int is_bf16, const ck_float_product *g, const ck_gemm_outpu
 
 // ---- Many rows
 
-CK_APART void widen(int is_bf16, int is_marked, const uint8_t *from, size_t count, float (*panel)[ck_panel]) {
+CK_APART void widen(int is_bf16, const uint8_t *from, size_t count, float (*panel)[ck_panel]) {
   if (is_bf16) {
     ck_widen_panel(ck_widen_bf16, from, count, panel);
-  } else if (is_marked) {
-    ck_widen_panel(ck_widen_f16, from, count, panel);
   } else {
-    ck_widen_panel(ck_widen_f16_scaled, from, count, panel);
+    ck_widen_panel(ck_widen_f16, from, count, panel);
   }
 }
 
 static void panel_through_k(int is_bf16, const ck_float_product *g, size_t first_row, size_t rows, size_t panel) {
   ck_float_workspace *s = g->s;
-  const uint8_t *from = g->w->codes + panel * g->inputs * ck_panel * sizeof(uint16_t);
-  int is_marked = !is_bf16 && ck_panel16_is_marked(g->w, panel);
+  const uint8_t *from = g->w->codes + panel * ck_panel_bytes(is_bf16 ? ck_widen_bf16 : ck_widen_f16, g->inputs);
   memset(s->sums, 0, rows * sizeof s->sums[0]);
   for (size_t k = 0; k < g->inputs; k += ck_float_block) {
     size_t count = g->inputs - k < ck_float_block ? g->inputs - k : ck_float_block;
-    widen(is_bf16, is_marked, from + k * ck_panel * sizeof(uint16_t), count, s->panel);
+    widen(is_bf16, from + k * ck_panel * sizeof(uint16_t), count, s->panel);
     for (size_t m = 0, height; m < rows; m += height) {
       height = ck_tile_height(rows - m);
       ck_run_float_tile(height, g->x + (first_row + m) * g->stride + k, g->stride, (const float(*)[ck_panel])s->panel, count, s->sums + m);
