@@ -58,6 +58,16 @@ static inline int ck_has_flushed(void) {
   __asm__ volatile("msr fpsr, xzr" ::: "memory");
   return 1;
 }
+// BFMMLA as gemm.h says, whatever FPCR does: of its bits the instruction asks EBF alone, which is 0 unless a program has set it.
+static inline uint64_t ck_begin_rounding_pairs(void) {
+  uint64_t control, extended = 1 << 13;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  if (control & extended) __asm__ volatile("msr fpcr, %0" ::"r"(control & ~extended) : "memory");
+  return control;
+}
+static inline void ck_end_rounding_pairs(uint64_t control) {
+  if (control & 1 << 13) __asm__ volatile("msr fpcr, %0" ::"r"(control) : "memory");
+}
 #endif
 
 static inline void ck_end_default_floats(uint64_t control) {

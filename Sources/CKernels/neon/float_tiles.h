@@ -76,6 +76,13 @@ CK_INLINE float32x4_t ck_fma_lane(float32x4_t sum, float32x4_t w, float32x4_t x,
   }
 }
 
+// gcc would fetch weights so early that it needs more registers than there are.
+#if defined(__clang__)
+#define CK_LOAD_LATE() (void)0
+#else
+#define CK_LOAD_LATE() CK_KEEP_IN_MEMORY()
+#endif
+
 // A product as the loops here see it: `inputs` are those of x, K, or K padded to pairs.
 typedef struct ck_float_product {
   const ck_gemm_weights *w;
@@ -128,6 +135,7 @@ CK_INLINE void ck_direct_tile(ck_widening widening, int R, int P, const ck_float
     CK_UNROLL for (int r = 0; r < R; r++) d.a[r] = ck_factors(widening, vld1q_f32(g->x + (size_t)r * g->stride + k));
     CK_UNROLL for (int i = 0; i < 4; i += 2) CK_UNROLL for (int j = 0; j < 2 * P; j++) {
       int p = ck_is_f16(widening) ? j % P : j / 2, second = ck_is_f16(widening) ? j / P : j % 2;
+      CK_LOAD_LATE();
       ck_stored_pair pair = ck_load_pair(at + (size_t)p * size + 32 * i);
       ck_direct_step(widening, R, &pair, second, i + second, p, &d);
     }
