@@ -39,6 +39,36 @@ static inline uint64_t ck_begin_flushing_floats(void) {
   __asm__ volatile("" ::: "memory");
   return control;
 }
+#elif defined(__aarch64__)
+// The same, but that Arm's processors find tininess before they round: a result that would become 2⁻¹²⁶ is flushed too. They tell of each result that is
+// flushed (UFC of FPSR), so that it can be computed in another way. Ended by ck_end_flushing_floats, which restores the caller's flags as well.
+static inline uint64_t ck_begin_flushing_floats(void) {
+  uint64_t control, status;
+  __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(control), "=r"(status));
+  __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, xzr" ::"r"((uint64_t)1 << 24 /* FZ */) : "memory");
+  return control | status << 32;
+}
+static inline void ck_end_flushing_floats(uint64_t control) {
+  __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %1" ::"r"(control & 0xFFFFFFFFu), "r"(control >> 32) : "memory");
+}
+// Whether a result has been flushed since flushing began or since this was asked and true.
+static inline int ck_has_flushed(void) {
+  uint64_t status;
+  __asm__ volatile("mrs %0, fpsr" : "=r"(status)::"memory");
+  if (!(status & 1 << 3 /* UFC */)) return 0;
+  __asm__ volatile("msr fpsr, xzr" ::: "memory");
+  return 1;
+}
+// BFMMLA as gemm.h says, whatever FPCR does: of its bits the instruction asks EBF alone, which is 0 unless a program has set it.
+static inline uint64_t ck_begin_rounding_pairs(void) {
+  uint64_t control, extended = 1 << 13;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  if (control & extended) __asm__ volatile("msr fpcr, %0" ::"r"(control & ~extended) : "memory");
+  return control;
+}
+static inline void ck_end_rounding_pairs(uint64_t control) {
+  if (control & 1 << 13) __asm__ volatile("msr fpcr, %0" ::"r"(control) : "memory");
+}
 #endif
 
 static inline void ck_end_default_floats(uint64_t control) {

@@ -1,4 +1,5 @@
-// Checks products of 16-bit floats: against sums in double within the bounds of gemm.h, whole against cut, and BF16 × BF16 against the portable kernel's bits.
+// Checks products of 16-bit floats: against sums in double within the bounds of gemm.h, whole against cut, and BF16 × BF16 against the bits of the portable
+// kernel or, where a set rounds pairs, of the sums of pairs that gemm.h defines.
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ static float make_number(ck_test_float_kind kind, uint64_t *state) {
 static uint16_t make_pattern(ck_test_float_format format, ck_test_float_kind kind, uint64_t *state) {
   float value = make_number(kind, state);
   if (format != ck_test_f32_f16) return ck_bf16_from_f32(value);
+  if (kind != ck_test_float_special && ck_test_between(state, 0, 7) == 0) return (uint16_t)(ck_test_next(state) >> 20 & 0x83FF);  // subnormal
   return ck_f16_from_f32(kind == ck_test_float_special ? value : ck_test_number(state));
 }
 
@@ -97,22 +99,75 @@ static int is_within_bound(const operands *o, ck_test_float_format format, size_
   return fabs(y - exact) <= bound + inputs * 0x1p-52 * products;
 }
 
+// ---- Sums of pairs
+
+// a + b rounded to odd in 24 bits, zero of its sign below 2⁻¹²⁶. The sum is high + low exactly (TwoSum).
+static float add_to_odd(double a, double b) {
+  double high = a + b, part = high - a, low = (a - (high - part)) + (b - part);
+  if (!(fabs(high) < 0x1p128)) return (float)high;
+  if (fabs(high) < 0x1p-127) return copysignf(0, (float)high);
+  uint32_t bits = ck_bits_of_f32((float)high);
+  if (isinf(ck_f32_of_bits(bits))) bits--;
+  double rest = high - (double)ck_f32_of_bits(bits);
+  if (rest == 0) rest = low;
+  if (rest != 0) bits = ((rest > 0) == (high > 0) ? bits : bits - 1) | 1;
+  return fabsf(ck_f32_of_bits(bits)) < FLT_MIN ? copysignf(0, (float)high) : ck_f32_of_bits(bits);
+}
+
+static double flushed(float x) { return fabsf(x) < FLT_MIN ? copysignf(0, x) : x; }
+
+static float sum_of_pairs(const operands *o, size_t m, size_t n) {
+  float sum = 0;
+  for (size_t k = 0; k < ck_round_up(o->inputs, 4); k += 2) {
+    float products[2] = {0, 0};
+    for (size_t i = 0; i < 2 && k + i < o->inputs; i++) {
+      float x = ck_f32_from_bf16(ck_bf16_from_f32(o->x[m * o->inputs + k + i])), w = ck_f32_from_bf16(o->patterns[n * o->inputs + k + i]);
+      products[i] = add_to_odd(flushed(x) * flushed(w), -0.0);
+    }
+    sum = add_to_odd(sum, add_to_odd(products[0], products[1]));
+  }
+  return sum;
+}
+
+// The sums that a configuration of BF16 × BF16 must have.
+static int make_reference(const operands *o, const ck_gemm_config *config, float *sums) {
+  if (!(config->needs & ck_gemm_rounds_pairs)) return multiply(o, config_of(ck_isa_portable, ck_test_bf16_bf16), ck_output_f32, 0, 0, sums);
+  for (size_t i = 0; i < o->rows * o->outputs; i++) sums[i] = sum_of_pairs(o, i / o->outputs, i % o->outputs);
+  return 1;
+}
+
+// ---- Outputs
+
 static int same(float a, float b) { return (a != a && b != b) || memcmp(&a, &b, sizeof a) == 0; }
 
-// Outputs of one type on this set, whole and cut, and what they should be: the portable kernel's for BF16 × BF16, else made from `sums`.
+// Whether a caller's flush modes do not matter: neither numbers nor products are subnormal in float32, but weights are in FP16.
+static int is_kept_from_flushing(const operands *o, const ck_gemm_config *config, const float *sums) {
+  size_t bytes = 4 * o->rows * o->outputs;
+  float *flushed = malloc(bytes);
+  uint64_t control = ck_test_float_control();
+  ck_test_set_float_control(ck_test_hostile_control(control, 0));
+  int agrees = multiply(o, config, ck_output_f32, 0, 0, flushed);
+  ck_test_set_float_control(control);
+  agrees = agrees && memcmp(flushed, sums, bytes) == 0;
+  free(flushed);
+  return agrees;
+}
+
+// Outputs of one type on this set, whole and cut, and what they should be: the portable kernel's where sums have its bits, else made from `sums`.
 static int outputs_agree(const operands *o, const ck_gemm_config *config, ck_test_float_format format, ck_output_type type, const float *sums) {
+  int has_portable_bits = format == ck_test_bf16_bf16 && !(config->needs & ck_gemm_rounds_pairs);
   size_t count = o->rows * o->outputs, size = type == ck_output_f32 ? 4 : 1;
   uint8_t *whole = malloc(count * size), *cut = malloc(count * size), *reference = malloc(count * size);
   int agrees = multiply(o, config, type, 1, 0, whole) && multiply(o, config, type, 1, 1, cut);
-  if (format == ck_test_bf16_bf16) agrees &= multiply(o, config_of(ck_isa_portable, format), type, 1, 0, reference);
+  if (has_portable_bits) agrees &= multiply(o, config_of(ck_isa_portable, format), type, 1, 0, reference);
   for (size_t i = 0; i < count; i++) {
     if (type != ck_output_f32) {
-      agrees &= whole[i] == cut[i] && (format != ck_test_bf16_bf16 || whole[i] == reference[i]);
+      agrees &= whole[i] == cut[i] && (!has_portable_bits || whole[i] == reference[i]);
       continue;
     }
     float y = ((float *)(void *)whole)[i], value = sums[i] + o->bias[i % o->outputs];
     if (o->relu && value < 0) value = 0;
-    agrees &= same(y, ((float *)(void *)cut)[i]) && same(y, value) && (format != ck_test_bf16_bf16 || same(y, ((float *)(void *)reference)[i]));
+    agrees &= same(y, ((float *)(void *)cut)[i]) && same(y, value) && (!has_portable_bits || same(y, ((float *)(void *)reference)[i]));
   }
   free(whole), free(cut), free(reference);
   return agrees;
@@ -123,11 +178,12 @@ size_t ck_test_float_gemm(ck_isa isa, ck_test_float_format format, size_t rows, 
   operands o = make_operands(format, rows, inputs, outputs, kind, seed);
   float *sums = malloc(4 * rows * outputs), *reference = malloc(4 * rows * outputs);
   size_t failed = unpacks(&o, config) && multiply(&o, config, ck_output_f32, 0, 0, sums) ? 0 : rows + 1;
-  if (format == ck_test_bf16_bf16 && !multiply(&o, config_of(ck_isa_portable, format), ck_output_f32, 0, 0, reference)) failed = rows + 1;
+  if (format == ck_test_bf16_bf16 && !make_reference(&o, config, reference)) failed = rows + 1;
   for (size_t i = 0; i < rows * outputs && failed == 0; i++) {
     if (!is_within_bound(&o, format, i / outputs, i % outputs, sums[i])) failed = i / outputs + 1;
     if (format == ck_test_bf16_bf16 && !same(sums[i], reference[i])) failed = i / outputs + 1;
   }
+  if (failed == 0 && kind == ck_test_float_near_one && !is_kept_from_flushing(&o, config, sums)) failed = rows + 2;
   for (int type = ck_output_f32; type <= ck_output_s8 && failed == 0; type++)
     if (!outputs_agree(&o, config, format, (ck_output_type)type, sums)) failed = rows + 2;
   if (!ck_test_guards_are_intact(ck_test_slot_source)) failed = rows + 3;

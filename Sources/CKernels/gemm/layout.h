@@ -13,6 +13,8 @@
 // panel16x8, for instructions that multiply 8 inputs of two outputs: the unit is 16 outputs × 8 inputs, 128 bytes, 8 bytes of each output. Fewer bits as above
 // with units of 128 bytes, of 1 bit those of eight units lie in one byte, for which K is padded to a multiple of 64. Multipliers and sums as in panel16x4.
 //   16-bit floats (layout panel16): [N/16][K][16], bit patterns; by pairs of inputs (panel16x2): [N/16][K/2][16][2], an odd K padded with zeros
+//   FP16 (panel16-marked): panel16, then a byte for each panel: 1 where a weight of it is infinite or a NaN
+//   BF16 by blocks of 2 outputs × 4 inputs (panel8x4-bf16): [N16/8][K4/4][8][4], N16 is N rounded up to 16, K4 K to 4, padded with zeros
 //   signs as words of 64 inputs (panel16x64): [N/16][K/64][2][8], the words of the even outputs of a panel, then of the odd; bit k % 64 is set where the code
 //   is 1, clear beyond K
 //
@@ -89,6 +91,12 @@ static inline size_t ck_panel16x8_bytes(int bits, size_t inputs) { return ck_pan
 ck_fn_gemm_sizes ck_panel16_sizes_half;
 ck_fn_gemm_pack ck_panel16_pack_half;
 ck_fn_gemm_unpack ck_panel16_unpack_half;
+#define CK_PANEL16_MARKED "panel16-marked"
+ck_fn_gemm_sizes ck_panel16_sizes_marked;
+ck_fn_gemm_pack ck_panel16_pack_marked;
+static inline int ck_panel16_is_marked(const ck_gemm_weights *_Nonnull w, size_t panel) {
+  return w->codes[ck_round_up(w->outputs, ck_panel) * w->inputs * sizeof(uint16_t) + panel];
+}
 #define CK_PANEL16_PAIRS "panel16x2"
 ck_fn_gemm_sizes ck_panel16x2_sizes;
 ck_fn_gemm_pack ck_panel16x2_pack;
@@ -97,6 +105,12 @@ ck_fn_gemm_unpack ck_panel16x2_unpack;
 static inline size_t ck_panel16x2_place(size_t padded, size_t n, size_t k) {
   return n / ck_panel * padded * ck_panel + k / 2 * 2 * ck_panel + n % ck_panel * 2 + k % 2;
 }
+#define CK_PANEL8_BLOCKS "panel8x4-bf16"
+ck_fn_gemm_sizes ck_panel8x4_sizes;
+ck_fn_gemm_pack ck_panel8x4_pack;
+ck_fn_gemm_unpack ck_panel8x4_unpack;
+// Place of output n, input k; K is padded to `padded`.
+static inline size_t ck_panel8x4_place(size_t padded, size_t n, size_t k) { return n / 8 * padded * 8 + k / 4 * 32 + n % 8 * 4 + k % 4; }
 #define CK_PANEL16_WORDS "panel16x64"
 ck_fn_gemm_sizes ck_panel16x64_sizes;
 ck_fn_gemm_pack ck_panel16x64_pack;

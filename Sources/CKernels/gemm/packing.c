@@ -110,3 +110,24 @@ void ck_panel16_unpack_half(const ck_gemm_weights *w, size_t n, void *codes, int
   const uint16_t *from = (const uint16_t *)(const void *)w->codes + n / ck_panel * w->inputs * ck_panel + n % ck_panel;
   for (size_t k = 0; k < w->inputs; k++) patterns[k] = from[k * ck_panel];
 }
+
+ck_gemm_sizes ck_panel16_sizes_marked(const ck_gemm_shape *shape) {
+  ck_gemm_sizes sizes = ck_panel16_sizes_half(shape);
+  sizes.code_bytes += ck_round_up(shape->outputs, ck_panel) / ck_panel;
+  return sizes;
+}
+
+void ck_panel16_pack_marked(const ck_gemm_shape *shape, const void *codes, const int8_t *multipliers, size_t panel_begin, size_t panel_end,
+                            const ck_gemm_arrays *packed) {
+  ck_panel16_pack_half(shape, codes, multipliers, panel_begin, panel_end, packed);
+  const uint16_t *patterns = (const uint16_t *)(const void *)packed->codes;
+  size_t size = shape->inputs * ck_panel;
+  for (size_t panel = panel_begin; panel < panel_end; panel++) {
+    uint16_t largest = 0;
+    for (size_t i = 0; i < size; i++) {
+      uint16_t magnitude = patterns[panel * size + i] & 0x7FFF;
+      largest = magnitude > largest ? magnitude : largest;
+    }
+    packed->codes[ck_panel16_sizes_half(shape).code_bytes + panel] = largest >= 0x7C00;
+  }
+}

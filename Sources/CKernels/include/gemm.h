@@ -181,6 +181,7 @@ typedef size_t ck_fn_gemm_workspace(const ck_gemm_shape *_Nonnull shape, size_t 
 enum {
   ck_gemm_needs_unsafe_pairs = 1 << 0,  // the weights' lists
   ck_gemm_reads_floats = 1 << 1,        // activations are X as it is; nothing is packed
+  ck_gemm_rounds_pairs = 1 << 3,        // BF16 × BF16 with the sums of pairs, below, instead of those of the format
   ck_gemm_prefers_rows = 1 << 2,        // each call prepares something for its rows, so cut by rows where they suffice for all threads
 };
 
@@ -213,7 +214,7 @@ typedef ck_gemm_config ck_config_gemm_u1_s1;     // W1A1
 typedef ck_gemm_config ck_config_gemm_f32_f16;
 typedef ck_gemm_config ck_config_gemm_f32_bf16;
 // BF16 × BF16, sums in float32. Activations are rounded to BF16 first (to nearest, ties to even, subnormals kept); the order of the sums is part of the
-// format, and is what `vdpbf16ps` computes, so that every set gives the same bits:
+// format, and is what `vdpbf16ps` computes, so that every set but armbf16 gives the same bits:
 //     sum = 0;  for each pair of inputs 2·t, 2·t + 1 in order, K padded with a zero:  sum = fma(x[2t+1], w[2t+1], sum);  sum = fma(x[2t], w[2t], sum)
 // fma rounds once, to nearest, ties to even. Subnormal x, w count as zeros of their sign, and a result that is below 2⁻¹²⁶ when rounded to 24 bits
 // becomes a zero of its sign, whatever MXCSR or FPCR say (Intel's manual, VDPBF16PS: to nearest even, denormals flushed on input and output, MXCSR
@@ -223,6 +224,18 @@ typedef ck_gemm_config ck_config_gemm_f32_bf16;
 // 2·n·u · Σ |x·w| for n ≤ 2²³. Each step may also lose a result below 2⁻¹²⁶, and a product whose x (or w) is below 2⁻¹²⁶, which is less than
 // 2⁻¹²⁶ · |w| (or |x|); later roundings enlarge both by less than (1 + u)ⁿ < 2. With x and w after rounding to BF16, unless a sum leaves float32:
 //     |Y − exact| ≤ (K + 2) · 2⁻²³ · Σ |x·w| + 2⁻¹²⁵ · Σ (1 + |x| + |w|)
+//
+//   Sums of pairs (ck_gemm_rounds_pairs). The set armbf16 has the sums of Arm's BFDOT and BFMMLA (Arm Architecture Reference Manual, BFDotAdd and
+// BFMatMulAdd with FPCR.EBF 0), whose steps no other instructions have, so its bits differ from those of the other sets; they are the same for any number
+// of rows and any cut. K is padded with zeros to a multiple of 4:
+//     sum = 0;  for each pair of inputs 2·t, 2·t + 1 in order:  sum = odd(sum + odd(odd(x[2t] · w[2t]) + odd(x[2t+1] · w[2t+1])))
+// odd rounds to 24 bits: what is not exact is cut off and the last bit set; a result below 2⁻¹²⁶ becomes a zero of its sign, one from 2¹²⁸ on infinite.
+// Subnormal x, w count as zeros of their sign.
+//   The bound above holds. odd errs by less than v = 2⁻²³ of the exact result. Products are exact, 8 · 8 bits, but for those that are lost. A term passes
+// through the sum of its pair and those of the pairs that follow, the first of which is exact: n ≤ (K + 1) / 2 roundings (zeros of the padding round
+// nothing), so ((1 + v)ⁿ − 1) · Σ |x·w| ≤ 2·n·v · Σ |x·w| ≤ (K + 1) · 2⁻²³ · Σ |x·w| for n ≤ 2²². What is lost: a pair loses at most two results below
+// 2⁻¹²⁶, since where both products are lost, or their sum is, zero is added and loses nothing, and where one is, the sum of the pair is the other; so one
+// for each input, and where x or w is subnormal its product as above; later roundings enlarge both by less than (1 + v)ⁿ < 2.
 typedef ck_gemm_config ck_config_gemm_bf16_bf16;
 
 // Signs of rows and their scales: bits[rows][K32/8], bit k % 8 of byte k / 8 is set where the sign is 1, clear beyond K; scale = mean |x| of each row,

@@ -21,6 +21,14 @@ ck_fn_gemm_pack ck_panel16_pack_s8__neon, ck_panel16_pack_s4__neon, ck_panel16_p
 
 // ---- 16-bit floats
 
+// gemm_half.c
+ck_fn_gemm ck_gemm_half_f16__neon, ck_gemm_half_bf16__neon;
+ck_fn_gemm_workspace ck_gemm_float_workspace__neon;
+// gemm_bf16.c: BF16 × BF16; float32 activations [M][K2], rounded to BF16 without subnormals, the inputs of each pair exchanged.
+ck_fn_gemm ck_gemm_bf16_bf16_fma__neon;
+ck_fn_gemm_pack_activations ck_pack_exchanged_bf16__neon;
+static inline size_t ck_exchanged_bf16_bytes_neon(size_t rows, size_t inputs) { return rows * ck_round_up(inputs, 2) * sizeof(float); }
+
 // ---- Sparse
 
 // ---- N:M

@@ -114,7 +114,7 @@ typedef struct ck_test_weights_case {
 int ck_test_quantize_weights(ck_isa isa, const ck_test_weights_case *_Nonnull c);
 
 // All three products of floats, gemm_f32_f16, gemm_f32_bf16 and gemm_bf16_bf16, and all types of output. Sums must lie within the bounds of gemm.h, and
-// those of gemm_bf16_bf16 have the bits of the portable kernel (NaNs but for their payload). Numbers are near 1; or of any size up to 2⁵³, subnormals with
+// those of gemm_bf16_bf16 have the bits of the portable kernel or, where the set rounds pairs, of gemm.h's sums of pairs (NaNs but for their payload). Numbers are near 1; or of any size up to 2⁵³, subnormals with
 // them; or their products are around 2⁻¹²⁶; or infinities, NaNs, zeros and subnormals are among them.
 // 0, or what failed: a row m as m + 1, packing and memory M + 1, outputs by type and cuts M + 2.
 typedef enum ck_test_float_format { ck_test_f32_f16, ck_test_f32_bf16, ck_test_bf16_bf16 } ck_test_float_format;
