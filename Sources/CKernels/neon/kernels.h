@@ -15,6 +15,7 @@
 // ---- Sparse
 
 // ---- N:M
+ck_fn_nm_s8 ck_nm_s8__neon;  // sparse_nm_s8.c
 
 // ---- Convolution
 
