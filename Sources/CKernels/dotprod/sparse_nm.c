@@ -50,7 +50,7 @@ CK_INLINE void tile(int R, int is_decoded, const ck_nm_product *p, ck_nm_range k
   int32x4_t c[ck_nm_s8_rows][vectors];
   CK_UNROLL for (int r = 0; r < R; r++) {
     rows[r] = p->x->codes + (m + (size_t)r) * p->x->stride;
-    CK_UNROLL for (int v = 0; v < vectors; v++) c[r][v] = ck_nm_sums(p, k, m + (size_t)r, panel * 16 + 4 * (size_t)v);
+    ck_nm_begin(p, k, m + (size_t)r, panel * ck_nm_panel16, vectors, c[r]);
   }
   for (size_t pair = k.begin / 2; pair < whole; pair++, codes += is_decoded ? 128 : 64, values += 128) {
     CK_UNROLL for (int r = 0; r < R; r++) x[r] = ck_nm_codes16(rows[r] + 16 * pair);
@@ -68,8 +68,9 @@ CK_INLINE void tile(int R, int is_decoded, const ck_nm_product *p, ck_nm_range k
     CK_UNROLL for (int v = 0; v < vectors; v++) first[v] = lower(vld1q_u8(codes + 16 * v));
     add_group(R, x, first, values, c);
   }
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int v = 0; v < vectors; v++)
-      ck_nm_write(p, k, m + (size_t)r, panel * 16 + 4 * (size_t)v, c[r][v]);
+  int32_t sums[ck_nm_s8_rows][ck_nm_panel16];
+  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int v = 0; v < vectors; v++) vst1q_s32(sums[r] + 4 * v, c[r][v]);
+  ck_nm_finish(p, k, m, (size_t)R, panel * ck_nm_panel16, ck_nm_panel16, sums[0]);
 }
 
 typedef void tile_function(const ck_nm_product *p, ck_nm_range k, size_t m, size_t panel, const uint8_t *picks);

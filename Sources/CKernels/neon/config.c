@@ -15,6 +15,7 @@
 // ---- Sparse
 
 // ---- N:M
+const ck_nm_f32_config ck_spmm_f32_f32_nm__neon = CK_NM_F32_PANEL8(ck_nm_f32__neon, ck_nm_f32_workspace_bytes__neon);
 const ck_nm_s8_config ck_spmm_f32_u8_s8nm__neon = CK_NM_S8_PANEL8(ck_nm_s8__neon);
 
 // ---- Convolution

@@ -15,6 +15,8 @@
 // ---- Sparse
 
 // ---- N:M
+ck_fn_nm_f32 ck_nm_f32__neon;  // sparse_nm.c
+ck_fn_nm_workspace ck_nm_f32_workspace_bytes__neon;
 ck_fn_nm_s8 ck_nm_s8__neon;  // sparse_nm_s8.c
 
 // ---- Convolution

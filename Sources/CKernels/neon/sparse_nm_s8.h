@@ -31,42 +31,51 @@ typedef struct ck_nm_product {
 CK_INLINE int8x16_t ck_nm_codes16(const uint8_t *p) { return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(0x80))); }
 CK_INLINE int8x16_t ck_nm_codes8(const uint8_t *p) { return vreinterpretq_s8_u8(veorq_u8(vcombine_u8(vld1_u8(p), vdup_n_u8(0)), vdupq_n_u8(0x80))); }
 
-// The sums of outputs n … n + 3 of row m, which wait in Y's memory while K goes on.
-CK_INLINE int32x4_t ck_nm_sums(const ck_nm_product *p, ck_nm_range k, size_t m, size_t n) {
-  if (k.begin == 0 || n >= p->w->outputs) return vdupq_n_s32(0);
+// Where the sums of a tile begin: at 0, or at those of the K before, which wait in Y's memory: outputs n … of row m, `vectors` of 4.
+CK_INLINE void ck_nm_begin(const ck_nm_product *p, ck_nm_range k, size_t m, size_t n, int vectors, int32x4_t *sums) {
   const float *from = p->y->data + m * p->y->stride + n;
-  size_t left = p->w->outputs - n;
-  return vreinterpretq_s32_f32(left >= 4 ? vld1q_f32(from) : ck_load_some(from, left));
-}
-
-CK_INLINE void ck_nm_store(float *to, size_t count, float32x4_t v) {
-  if (count >= 4) {
-    vst1q_f32(to, v);
+  size_t count = (size_t)vectors * 4, left = p->w->outputs - n;
+  if (k.begin == 0) {
+    CK_UNROLL for (int v = 0; v < vectors; v++) sums[v] = vdupq_n_s32(0);
   } else {
-    float all[4];
-    vst1q_f32(all, v);
-    memcpy(to, all, count * sizeof(float));
+    float some[ck_nm_panel16] = {0};
+    if (left < count) from = memcpy(some, from, left * sizeof(float));
+    CK_UNROLL for (int v = 0; v < vectors; v++) sums[v] = vreinterpretq_s32_f32(vld1q_f32(from + 4 * v));
   }
 }
 
-// Brings the sums of outputs n … n + 3 of row m to Y, or keeps them there.
-CK_INLINE void ck_nm_write(const ck_nm_product *p, ck_nm_range k, size_t m, size_t n, int32x4_t sum) {
+// The arrays of 16 or 8 outputs from output n on, zeros behind N.
+typedef struct ck_nm_ends {
+  float scales[ck_nm_panel16], bias[ck_nm_panel16];
+  int32_t sums[ck_nm_panel16];
+} ck_nm_ends;
+
+// Brings the sums of `rows` rows and `count` outputs, [rows][count], from row m and output n on, to Y, or keeps them there.
+static void ck_nm_finish(const ck_nm_product *p, ck_nm_range k, size_t m, size_t rows, size_t n, size_t count, const int32_t *sums) {
   const ck_nm_s8 *w = p->w;
   const ck_sparse_output *y = p->y;
-  if (n >= w->outputs) return;
-  size_t left = w->outputs - n;
-  float *to = y->data + m * y->stride + n;
-  if (k.end < k.all) {
-    ck_nm_store(to, left, vreinterpretq_f32_s32(sum));
-    return;
+  size_t left = w->outputs - n < count ? w->outputs - n : count;
+  ck_nm_ends ends = {{0}, {0}, {0}};
+  if (k.end == k.all) {
+    memcpy(ends.scales, w->scales + n, left * sizeof(float));
+    memcpy(ends.sums, w->sums + n, left * sizeof(int32_t));
+    if (y->bias != NULL) memcpy(ends.bias, y->bias + n, left * sizeof(float));
   }
-  int is_whole = left >= 4;
-  int32x4_t sums = is_whole ? vld1q_s32(w->sums + n) : vreinterpretq_s32_f32(ck_load_some((const float *)(const void *)(w->sums + n), left));
-  float32x4_t scale = vmulq_n_f32(is_whole ? vld1q_f32(w->scales + n) : ck_load_some(w->scales + n, left), p->x->scales[m]);
-  float32x4_t v = vmulq_f32(vcvtq_f32_s32(vmlsq_n_s32(sum, sums, p->x->zero_points[m] - 128)), scale);
-  if (y->bias != NULL) v = vaddq_f32(v, is_whole ? vld1q_f32(y->bias + n) : ck_load_some(y->bias + n, left));
-  if (y->relu) v = ck_relu(v);
-  ck_nm_store(to, left, v);
+  for (size_t r = 0; r < rows; r++, sums += count) {
+    float some[ck_nm_panel16], *whole = y->data + (m + r) * y->stride + n, *to = left == count ? whole : some;
+    for (size_t i = 0; i < count; i += 4) {
+      int32x4_t sum = vld1q_s32(sums + i);
+      float32x4_t v = vreinterpretq_f32_s32(sum);
+      if (k.end == k.all) {
+        sum = vmlsq_n_s32(sum, vld1q_s32(ends.sums + i), p->x->zero_points[m + r] - 128);
+        v = vmulq_f32(vcvtq_f32_s32(sum), vmulq_n_f32(vld1q_f32(ends.scales + i), p->x->scales[m + r]));
+        if (y->bias != NULL) v = vaddq_f32(v, vld1q_f32(ends.bias + i));
+        if (y->relu) v = ck_relu(v);
+      }
+      vst1q_f32(to + i, v);
+    }
+    if (left < count) memcpy(whole, some, left * sizeof(float));
+  }
 }
 
 // Rows of X that the L2 cache holds while all weights pass.
