@@ -20,4 +20,6 @@ const ck_nm_s8_config ck_spmm_f32_u8_s8nm__neon = CK_NM_S8_PANEL8(ck_nm_s8__neon
 
 // ---- Convolution
 
+const ck_conv2d_config ck_conv2d_f32__neon = CK_CONV2D_CONFIG(ck_conv2d__neon, ck_conv2d_workspace_bytes__neon);
+
 #endif

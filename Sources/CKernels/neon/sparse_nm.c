@@ -31,6 +31,8 @@ CK_INLINE float32x4_t multiply_lane(float32x4_t sum, float32x4_t x, float32x4_t 
 
 // ---- Lanes are rows
 
+#define KEEP_POINTER(p) __asm__("" : "+r"(p))
+
 // What outputs add up: steps of 16 inputs, `codes` and `values` of a panel from the first step on, X [inputs][4 V].
 typedef struct nm_slice {
   const uint32_t *codes;
@@ -43,6 +45,8 @@ typedef struct nm_slice {
 CK_INLINE void add_outputs(int H, int V, const nm_slice *s, size_t h, const float bias[8], float *sums) {
   const int row_bits = V == 1 ? 4 : V == 2 ? 5 : V == 4 ? 6 : V == 8 ? 7 : 8;  // of the bytes of an input's rows
   const size_t width = (size_t)(4 * V);
+  size_t mask = (size_t)7 << row_bits;
+  KEEP_POINTER(mask);  // in a register AND shifts its other operand
   const char *x = (const char *)s->x;
   const float *values = s->values + h;
   const uint32_t *codes = s->codes + h;
@@ -50,6 +54,9 @@ CK_INLINE void add_outputs(int H, int V, const nm_slice *s, size_t h, const floa
   CK_UNROLL for (int i = 0; i < H; i++) CK_UNROLL for (int v = 0; v < V; v++)
       c[i][v] = s->is_first ? vdupq_n_f32(0) : vld1q_f32(sums + (h + (size_t)i) * width + 4 * v);
   for (size_t step = 0; step < s->steps; step++, codes += 8, values += 64, x += 64 * width) {
+    const char *groups[2] = {x, x + (size_t)ck_nm_group * 4 * width};
+    KEEP_POINTER(groups[0]);  // otherwise places are added to the first x, and each address takes one more operation
+    KEEP_POINTER(groups[1]);
     uint64_t places[8];  // moved up, so that each place is one shift right and a mask away from its offset
     CK_UNROLL for (int i = 0; i < H; i++) places[i] = (uint64_t)codes[i] << 8;
     CK_UNROLL for (int slot = 0; slot < 8; slot++) {
@@ -57,9 +64,9 @@ CK_INLINE void add_outputs(int H, int V, const nm_slice *s, size_t h, const floa
       w[0] = H == 1 ? vld1q_dup_f32(values + 8 * slot) : H == 2 ? vcombine_f32(vld1_f32(values + 8 * slot), vdup_n_f32(0)) : vld1q_f32(values + 8 * slot);
       w[1] = H == 8 ? vld1q_f32(values + 8 * slot + 4) : w[0];
       CK_UNROLL for (int i = 0; i < H; i++) {
-        const char *row = x + (places[i] >> (4 * slot + 8 - row_bits) & (size_t)7 << row_bits);
+        const char *row = groups[slot / 4] + (places[i] >> (4 * slot + 8 - row_bits) & mask);
         CK_UNROLL for (int v = 0; v < V; v++) {
-          float32x4_t of_rows = vld1q_f32((const float *)(const void *)(row + (size_t)(slot / 4) * ck_nm_group * 4 * width) + 4 * v);
+          float32x4_t of_rows = vld1q_f32((const float *)(const void *)row + 4 * v);
           c[i][v] = multiply_lane(c[i][v], of_rows, w[i / 4], i % 4);
         }
       }
