@@ -5,6 +5,10 @@
 // one behind an AND, the upper one behind a shift. For more than 4 rows both are decoded once for a block of K, with 8 added where the second group is
 // meant, so that one register of activations serves both; up to 4 rows decode on the way and turn the register instead.
 //
+// Limit: TBL and SDOT share the vector pipes, so that N:M runs at the rate of dense int8 weights and reads 3/4 of their bytes; a Neoverse V1 starts one
+// TBL a cycle and is left with half of it. 4 rows × 16 outputs × 16 inputs are 64 of them, 4 EOR, 20 loads. Modelled (llvm-mca 19), operations of the dense
+// matrix a cycle, Neoverse N1, V1, V2, Apple M1: 60, 61, 120, 90, where a tile of dense weights has 64, 127, 127, 95; places decoded on the way 51, 55, 102,
+// 77. One row, 192 bytes: 13.0, 10.0, 6.5, 8.7 cycles, more than memory brings.
 #if defined(__aarch64__)
 
 #include "../neon/sparse_nm_s8.h"
