@@ -2,6 +2,8 @@
 #if defined(__aarch64__)
 
 #include "../gemm/activations.h"
+#include "../sparse/layout.h"
+#include "../sparse/nm_layout.h"
 #include "dispatch.h"
 #include "kernels.h"
 
@@ -20,5 +22,9 @@ CK_DEFINE_GEMM(gemm_s2, steps_s2, ck_gemm_rows_s2__dotprod, ck_gemm_rows_workspa
                  ck_panel16_pack_s##bits, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, ck_pack_signed_rows__neon, gemm_s##bits##_workspace)
 const ck_gemm_config ck_gemm_u8_s8__dotprod = CODES(8), ck_gemm_u7_s8__dotprod = CODES(8), ck_gemm_u8_s4__dotprod = CODES(4),
                      ck_gemm_u8_s2__dotprod = CODES(2);
+
+// ---- N:M
+
+const ck_nm_s8_config ck_spmm_f32_u8_s8nm__dotprod = CK_NM_S8_PANEL16(ck_nm_s8__dotprod);
 
 #endif

@@ -45,7 +45,11 @@ const ck_gemm_config ck_gemm_bf16_bf16__neon =
 // ---- Sparse
 
 // ---- N:M
+const ck_nm_f32_config ck_spmm_f32_f32_nm__neon = CK_NM_F32_PANEL8(ck_nm_f32__neon, ck_nm_f32_workspace_bytes__neon);
+const ck_nm_s8_config ck_spmm_f32_u8_s8nm__neon = CK_NM_S8_PANEL8(ck_nm_s8__neon);
 
 // ---- Convolution
+
+const ck_conv2d_config ck_conv2d_f32__neon = CK_CONV2D_CONFIG(ck_conv2d__neon, ck_conv2d_workspace_bytes__neon);
 
 #endif

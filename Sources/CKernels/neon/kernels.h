@@ -32,7 +32,12 @@ static inline size_t ck_exchanged_bf16_bytes_neon(size_t rows, size_t inputs) { 
 // ---- Sparse
 
 // ---- N:M
+ck_fn_nm_f32 ck_nm_f32__neon;  // sparse_nm.c
+ck_fn_nm_workspace ck_nm_f32_workspace_bytes__neon;
+ck_fn_nm_s8 ck_nm_s8__neon;  // sparse_nm_s8.c
 
 // ---- Convolution
+ck_fn_conv2d ck_conv2d__neon;  // convolution.c
+ck_fn_conv2d_workspace ck_conv2d_workspace_bytes__neon;
 
 #endif
