@@ -14,6 +14,18 @@
 
 // ---- Sparse
 
+// For single weights a slice of the panel should lie in L1: 128 inputs × 64 rows are 32 KB, 256 × 16 are 16 KB. Otherwise, and for one row, all of
+// K is one slice, so that a strip is walked through once.
+static size_t slice_inputs(size_t inputs, size_t block_rows, size_t block_columns, size_t rows) {
+  if (block_rows == 1 && block_columns == 1 && rows >= 8) return rows >= 48 ? 128 : 256;
+  size_t whole = ck_round_up(inputs, block_columns);
+  return whole < ck_sparse_max_slice ? whole : ck_sparse_max_slice;
+}
+
+const ck_sparse_f32_config ck_spmm_f32_f32_block__neon =
+    CK_SPARSE_F32_CONFIG(CK_SPARSE_STRIPS, ck_sparse_f32_tile__neon, slice_inputs, ck_sparse_f32_sizes_strips, ck_sparse_f32_pack_strips,
+                         ck_sparse_f32_unpack_strips, ck_sparse_f32__neon, ck_sparse_vector_f32__neon, ck_sparse_f32_workspace_bytes__neon);
+
 // ---- N:M
 
 // ---- Convolution

@@ -14,6 +14,12 @@
 
 // ---- Sparse
 
+// sparse_f32.c, sparse_vector.c
+ck_fn_sparse_f32 ck_sparse_f32__neon;
+ck_fn_sparse_tile ck_sparse_f32_tile__neon;
+ck_fn_sparse_workspace ck_sparse_f32_workspace_bytes__neon;
+ck_fn_sparse_vector_f32 ck_sparse_vector_f32__neon;
+
 // ---- N:M
 
 // ---- Convolution
