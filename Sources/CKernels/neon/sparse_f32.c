@@ -29,18 +29,8 @@ CK_INLINE void store_sums(const tile_sums *to, size_t n, int V, const float32x4_
   CK_UNROLL for (int v = 0; v < V; v++) vst1q_f32(to->sums + n * to->stride + 4 * (size_t)v, c[v]);
 }
 
-// sum + x · w[lane]; lane is a constant where this is inlined.
-CK_INLINE float32x4_t add_product(float32x4_t sum, float32x4_t x, float32x4_t w, int lane) {
-  switch (lane) {
-    case 0: return vfmaq_laneq_f32(sum, x, w, 0);
-    case 1: return vfmaq_laneq_f32(sum, x, w, 1);
-    case 2: return vfmaq_laneq_f32(sum, x, w, 2);
-    default: return vfmaq_laneq_f32(sum, x, w, 3);
-  }
-}
-
 CK_INLINE void add_input(int V, const float *x, float32x4_t w, int lane, float32x4_t c[widest]) {
-  CK_UNROLL for (int v = 0; v < V; v++) c[v] = add_product(c[v], vld1q_f32(x + 4 * v), w, lane);
+  CK_UNROLL for (int v = 0; v < V; v++) c[v] = ck_add_product(c[v], vld1q_f32(x + 4 * v), w, lane);
 }
 
 // Adds the blocks of S strips of one output and of equal number, V vectors of rows. Block b of strip s is block s · blocks + b. Each sum is a chain of
@@ -80,7 +70,7 @@ CK_INLINE void add_tall_strips(int R, int C, int S, int V, const uint16_t *colum
         float32x4_t w = vld1q_f32(weights);
         CK_UNROLL for (int v = 0; v < V; v++) {
           float32x4_t a = vld1q_f32(x + 4 * v);
-          CK_UNROLL for (int h = 0; h < 4; h++) c[s][h][v] = add_product(c[s][h][v], a, w, h);
+          CK_UNROLL for (int h = 0; h < 4; h++) c[s][h][v] = ck_add_product(c[s][h][v], a, w, h);
         }
       }
     }

@@ -8,6 +8,16 @@
 
 CK_TARGET_BEGIN(CK_TARGET_NEON)
 
+// sum + x · w[lane]; lane is a constant where this is inlined.
+CK_INLINE float32x4_t ck_add_product(float32x4_t sum, float32x4_t x, float32x4_t w, int lane) {
+  switch (lane) {
+    case 0: return vfmaq_laneq_f32(sum, x, w, 0);
+    case 1: return vfmaq_laneq_f32(sum, x, w, 1);
+    case 2: return vfmaq_laneq_f32(sum, x, w, 2);
+    default: return vfmaq_laneq_f32(sum, x, w, 3);
+  }
+}
+
 // Transposes 4×4 numbers of 32 bits.
 CK_INLINE void ck_transpose4(float32x4_t v[4]) {
   float32x4_t a[4];
