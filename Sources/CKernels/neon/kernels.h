@@ -31,6 +31,19 @@ static inline size_t ck_exchanged_bf16_bytes_neon(size_t rows, size_t inputs) { 
 
 // ---- Sparse
 
+// sparse_f32.c, sparse_vector.c
+ck_fn_sparse_f32 ck_sparse_f32__neon;
+ck_fn_sparse_tile ck_sparse_f32_tile__neon;
+ck_fn_sparse_workspace ck_sparse_f32_workspace_bytes__neon;
+ck_fn_sparse_vector_f32 ck_sparse_vector_f32__neon;
+// sparse_s8.c, sparse_vector_s8.c
+ck_fn_sparse_s8 ck_sparse_s8__neon;
+ck_fn_sparse_tile ck_sparse_s8_tile__neon;
+ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__neon;
+ck_fn_sparse_vector_s8 ck_sparse_vector_s8__neon;
+// Codes as signed bytes.
+static inline size_t ck_sparse_vector_s8_workspace_bytes__neon(size_t inputs) { return ck_round_up(inputs, 64); }
+
 // ---- N:M
 ck_fn_nm_f32 ck_nm_f32__neon;  // sparse_nm.c
 ck_fn_nm_workspace ck_nm_f32_workspace_bytes__neon;
