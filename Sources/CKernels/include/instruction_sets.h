@@ -109,15 +109,26 @@ bool ck_isa_is_available(ck_isa isa);
 // Whether the processor is Intel's, whose vdpbf16ps (Cooper Lake to Emerald Rapids) takes two cycles where two vfmadd231ps take one.
 bool ck_cpu_is_intel(void);
 
-// Model name of the processor, zero-terminated, at most `capacity` bytes; empty where the processor does not tell.
+// Model name of the processor, zero-terminated, at most `capacity` bytes; empty where nobody tells.
 void ck_cpu_name(char *_Nonnull name, size_t capacity);
 
-// Tells the processor that a loop waits for another thread.
+// The same for arm64 cores with these identification registers MIDR_EL1 and ratings: "Cortex-A76 + Cortex-A55", the fastest kind first, at most four;
+// "arm64 implementer 0x41 part 0xfff" for an unknown one.
+void ck_arm_cores_name(const uint32_t *_Nonnull midrs, const uint64_t *_Nonnull capacities, size_t count, char *_Nonnull name, size_t capacity);
+
+// How many of the processors that this process may use are fast ones: Apple's performance cores, on Linux those that the system rates at half of the
+// fastest one or more. 0 where the system does not tell.
+int ck_fast_cores(void);
+// The same of processors that are rated so.
+int ck_count_fast_cores(const int *_Nonnull capacities, int count);
+
+// Tells the processor that a loop waits for another thread. On arm64 `yield` takes no time (0.4 ns on Neoverse N1); `isb` waits for what is under way,
+// as x86's pause does (rust-lang/rust#84725; MySQL, jemalloc, RocksDB and oneTBB do the same).
 static inline void ck_pause(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
-  __asm__ volatile("yield");
+  __asm__ volatile("isb" ::: "memory");
 #endif
 }
 
