@@ -33,22 +33,22 @@ static float number(uint64_t *state) {
   }
 }
 
-static void *place(int slot, size_t bytes) { return ck_test_guarded(slot, bytes, 8); }
+static void *place(int slot, size_t count, size_t size) { return ck_test_guarded(slot, count * size, size); }
 
 static void fill(arrays *a, size_t columns, uint64_t seed) {
   uint64_t state = seed | 1;
   size_t n = rows * columns;
   a->columns = columns, a->count = n, a->result = 0;
   for (int i = 0; i < float_arrays; i++) {
-    a->f[i] = place(i, n * sizeof(float));
+    a->f[i] = place(i, n, sizeof(float));
     for (size_t k = 0; k < n; k++) a->f[i][k] = number(&state);
   }
   for (int i = 0; i < double_arrays; i++) {
-    a->d[i] = place(float_arrays + i, n * sizeof(double));
+    a->d[i] = place(float_arrays + i, n, sizeof(double));
     for (size_t k = 0; k < n; k++) a->d[i][k] = (double)number(&state) + 1.5;
   }
-  a->mask = place(12, n), a->bytes = place(13, n), a->codes = place(14, n), a->sums = place(15, n * sizeof(int32_t));
-  a->counts = place(16, 64 * sizeof(uint64_t));
+  a->mask = place(12, n, 1), a->bytes = place(13, n, 1), a->codes = place(14, n, 1), a->sums = place(15, n, sizeof(int32_t));
+  a->counts = place(16, 64, sizeof(uint64_t));
   memset(a->counts, 0, 64 * sizeof(uint64_t));
   for (size_t k = 0; k < n; k++) {
     a->mask[k] = ck_test_between(&state, 0, 2) > 0, a->bytes[k] = (uint8_t)ck_test_next(&state), a->codes[k] = (int8_t)ck_test_between(&state, 0, 15);

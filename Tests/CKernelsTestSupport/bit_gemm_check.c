@@ -8,6 +8,8 @@
 
 CK_NO_CONTRACTION
 
+enum { slot_y = ck_test_slot_others, slot_bias = slot_y + 3, slot_codes };
+
 typedef struct operands {
   float *x, *scales, *bias;  // [M][K], [N], [N]
   int8_t *codes;             // [N][K]
@@ -15,7 +17,8 @@ typedef struct operands {
 
 static operands make_operands(size_t rows, size_t inputs, size_t outputs, int kind, uint64_t seed) {
   uint64_t state = seed | 1;
-  operands o = {ck_test_guarded(ck_test_slot_source, 4 * rows * inputs, 4), malloc(4 * outputs), malloc(4 * outputs), malloc(outputs * inputs)};
+  operands o = {ck_test_guarded(ck_test_slot_source, 4 * rows * inputs, 4), malloc(4 * outputs), ck_test_guarded(slot_bias, 4 * outputs, 4),
+                ck_test_guarded(slot_codes, outputs * inputs, 1)};
   for (size_t i = 0; i < rows * inputs; i++) {
     float value = ck_test_number(&state);
     if (ck_test_next(&state) % 16 == 0) value = ck_test_next(&state) % 2 ? 0.0f : -0.0f;  // both are signs of 1
@@ -59,8 +62,8 @@ size_t ck_test_bit_gemm(ck_isa isa, size_t rows, size_t inputs, size_t outputs, 
   ck_gemm_source source = {o.x, rows, inputs, inputs, 1, 0, 0};
   ck_gemm_activations x = ck_test_pack_activations(config, &source, workspace);
   size_t failed = scales_agree(&o, &x, inputs) ? 0 : rows + 1, bytes = 4 * rows * outputs;
-  int32_t *sums = ck_test_guarded(ck_test_slot_others, bytes, 4);
-  float *values[2] = {ck_test_guarded(ck_test_slot_others + 1, bytes, 4), ck_test_guarded(ck_test_slot_others + 2, bytes, 4)};
+  int32_t *sums = ck_test_guarded(slot_y, bytes, 4);
+  float *values[2] = {ck_test_guarded(slot_y + 1, bytes, 4), ck_test_guarded(slot_y + 2, bytes, 4)};
   ck_gemm_output y = {ck_output_s32, sums, outputs, o.bias, 0, 1, 0};
   ck_test_multiply(config, &w, &x, &y, 0, workspace);
   y.type = ck_output_f32;
@@ -72,8 +75,8 @@ size_t ck_test_bit_gemm(ck_isa isa, size_t rows, size_t inputs, size_t outputs, 
     for (size_t n = 0; n < outputs; n++)
       if (!output_agrees(&o, &x, inputs, outputs, m, n, sums, (const float *const *)values)) failed = m + 1;
   for (int slot = 0; slot < 3; slot++)
-    if (!ck_test_guards_are_intact(ck_test_slot_others + slot)) failed = rows + 2;
+    if (!ck_test_guards_are_intact(slot_y + slot)) failed = rows + 2;
   if (!ck_test_guards_are_intact(ck_test_slot_workspace) || !ck_test_activations_are_intact() || !ck_test_weights_are_intact()) failed = rows + 3;
-  free(o.scales), free(o.bias), free(o.codes);
+  free(o.scales);
   return failed;
 }

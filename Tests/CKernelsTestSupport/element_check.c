@@ -10,7 +10,7 @@
 
 CK_NO_CONTRACTION
 
-enum { slot_x = ck_test_slot_others, slot_one, slot_other, slot_more };
+enum { slot_x = ck_test_slot_others, slot_one, slot_other, slot_more };  // slot_more and three behind it
 
 // Numbers of all kinds: bit patterns at random, and those that are hard to round.
 static float any_number(uint64_t *state) {
@@ -93,10 +93,8 @@ static int rows_agree(const ck_kernels *k, size_t rows, size_t columns, uint64_t
   for (size_t i = 0; i < (rows - 1) * stride + columns; i++) x[i] = i % 37 == 5 ? any_number(state) : ck_test_number(state);
   size_t bytes = (rows - 1) * code_stride + columns + 5;
   uint8_t *codes[2] = {ck_test_guarded(slot_one, bytes, 1), ck_test_guarded(slot_other, bytes, 1)};
-  float *scales[2] = {ck_test_guarded(slot_more, 8 * rows, 4), NULL};
-  scales[1] = scales[0] + rows;
-  int32_t *zeros[2] = {ck_test_guarded(slot_more + 1, 8 * rows, 4), NULL};
-  zeros[1] = zeros[0] + rows;
+  float *scales[2] = {ck_test_guarded(slot_more, 4 * rows, 4), ck_test_guarded(slot_more + 1, 4 * rows, 4)};
+  int32_t *zeros[2] = {ck_test_guarded(slot_more + 2, 4 * rows, 4), ck_test_guarded(slot_more + 3, 4 * rows, 4)};
   int32_t highest = ck_test_coin(state) ? 255 : 127;
   const ck_kernels *both[2] = {k, ck_kernels_of(ck_isa_portable)};
   for (int i = 0; i < 2; i++) both[i]->quantize_rows_u8_f32(x, rows, columns, stride, highest, codes[i], code_stride, scales[i], zeros[i]);
@@ -104,7 +102,8 @@ static int rows_agree(const ck_kernels *k, size_t rows, size_t columns, uint64_t
   for (int i = 0; i < 2; i++) both[i]->row_range_f32(x, rows, columns, stride, scales[i], (float *)zeros[i]);
   agrees &= memcmp(scales[0], scales[1], 4 * rows) == 0 && memcmp(zeros[0], zeros[1], 4 * rows) == 0;
   for (int i = 0; i < 2; i++) both[i]->row_absmax_f32(x, rows, columns, stride, scales[i]);
-  agrees &= memcmp(scales[0], scales[1], 4 * rows) == 0 && intact() && ck_test_guards_are_intact(slot_more) && ck_test_guards_are_intact(slot_more + 1);
+  agrees &= memcmp(scales[0], scales[1], 4 * rows) == 0 && intact();
+  for (int i = 0; i < 4; i++) agrees &= ck_test_guards_are_intact(slot_more + i);
   size_t row_bytes = (columns + 31) / 32 * 4;
   for (int i = 0; i < 2; i++) {
     uint8_t *bits = ck_test_guarded(slot_one + i, rows * row_bytes, 1);

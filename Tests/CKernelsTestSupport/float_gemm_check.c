@@ -12,6 +12,8 @@
 
 CK_NO_CONTRACTION
 
+enum { slot_bias = ck_test_slot_others, slot_y, slot_patterns };
+
 typedef struct operands {
   float *x, *bias;     // [M][K], [N]
   uint16_t *patterns;  // [N][K]
@@ -41,8 +43,8 @@ static uint16_t make_pattern(ck_test_float_format format, ck_test_float_kind kin
 
 static operands make_operands(ck_test_float_format format, size_t rows, size_t inputs, size_t outputs, ck_test_float_kind kind, uint64_t seed) {
   uint64_t state = seed | 1;
-  operands o = {ck_test_guarded(ck_test_slot_source, 4 * rows * inputs, 4), ck_test_guarded(ck_test_slot_others, 4 * outputs, 4),
-                malloc(2 * outputs * inputs), rows, inputs, outputs, (int)(seed % 2)};
+  operands o = {ck_test_guarded(ck_test_slot_source, 4 * rows * inputs, 4), ck_test_guarded(slot_bias, 4 * outputs, 4),
+                ck_test_guarded(slot_patterns, 2 * outputs * inputs, 2), rows, inputs, outputs, (int)(seed % 2)};
   for (size_t i = 0; i < rows * inputs; i++) o.x[i] = make_number(kind, &state);
   for (size_t i = 0; i < outputs * inputs; i++) o.patterns[i] = make_pattern(format, kind, &state);
   for (size_t n = 0; n < outputs; n++) o.bias[n] = (float)ck_test_between(&state, -512, 511) * 0x1p-8f;
@@ -62,24 +64,24 @@ static int multiply(const operands *o, const ck_gemm_config *config, ck_output_t
   ck_gemm_source source = {o->x, o->rows, o->inputs, o->inputs, 0, 0, 0};
   ck_gemm_activations x = ck_test_pack_activations(config, &source, workspace);
   size_t size = type == ck_output_f32 ? 4 : 1;
-  void *guarded = ck_test_guarded(ck_test_slot_others + 1, size * o->rows * o->outputs, size);
+  void *guarded = ck_test_guarded(slot_y, size * o->rows * o->outputs, size);
   ck_gemm_output output = {type, guarded, o->outputs, with_bias ? o->bias : NULL, with_bias && o->relu, 37.5f, type == ck_output_u8 ? 100 : 0};
   ck_test_multiply(config, &w, &x, &output, is_cut, workspace);
   memcpy(y, guarded, size * o->rows * o->outputs);
-  return ck_test_guards_are_intact(ck_test_slot_others + 1) && ck_test_guards_are_intact(ck_test_slot_workspace) && ck_test_weights_are_intact() &&
+  return ck_test_guards_are_intact(slot_y) && ck_test_guards_are_intact(ck_test_slot_workspace) && ck_test_weights_are_intact() &&
          ((config->needs & ck_gemm_reads_floats) || ck_test_activations_are_intact());
 }
 
 static int unpacks(const operands *o, const ck_gemm_config *config) {
   ck_gemm_shape shape = {o->inputs, o->outputs, 0};
   ck_gemm_weights w = ck_test_pack_weights(config, &shape, o->patterns, NULL, NULL);
-  uint16_t *row = ck_test_guarded(ck_test_slot_others + 1, 2 * o->inputs, 2);
+  uint16_t *row = ck_test_guarded(slot_y, 2 * o->inputs, 2);
   int agrees = 1;
   for (size_t n = 0; n < o->outputs; n++) {
     config->unpack_row(&w, n, row, NULL);
     agrees &= memcmp(row, o->patterns + n * o->inputs, 2 * o->inputs) == 0;
   }
-  return agrees && ck_test_guards_are_intact(ck_test_slot_others + 1);
+  return agrees && ck_test_guards_are_intact(slot_y);
 }
 
 // Whether a sum, without bias, lies within the bound of its format; sums that may leave float32 are not judged.
@@ -187,6 +189,6 @@ size_t ck_test_float_gemm(ck_isa isa, ck_test_float_format format, size_t rows, 
   for (int type = ck_output_f32; type <= ck_output_s8 && failed == 0; type++)
     if (!outputs_agree(&o, config, format, (ck_output_type)type, sums)) failed = rows + 2;
   if (!ck_test_guards_are_intact(ck_test_slot_source)) failed = rows + 3;
-  free(sums), free(reference), free(o.patterns);
+  free(sums), free(reference);
   return failed;
 }

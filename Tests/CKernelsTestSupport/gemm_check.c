@@ -9,6 +9,8 @@
 // What is expected is made of separate products and sums.
 CK_NO_CONTRACTION
 
+enum { slot_unpacked = ck_test_slot_others, slot_codes = slot_unpacked + 2, slot_multipliers, slot_bias, slot_y };  // slot_y + 8 for each type, whole and cut
+
 typedef struct operands {
   int8_t *codes, *multipliers;  // [N][K], [N][K/group]
   uint8_t *x;                   // [M][K]
@@ -52,7 +54,8 @@ static operands make_operands(const ck_test_gemm_case *c, ck_test_extremes extre
   size_t m = c->rows, k = c->inputs, n = c->outputs, groups = c->group ? (k + c->group - 1) / c->group : 0;
   int highest = c->bits == 8 ? 127 : c->bits == 1 ? 1 : (1 << (c->bits - 1)) - 1, most = c->is_u7 ? 127 : 255;
   int lowest = c->bits == 8 || c->bits == 1 ? -highest : -highest - 1;
-  operands o = {malloc(1 + n * k), malloc(1 + n * groups), malloc(1 + m * k), malloc(1 + 4 * m), malloc(1 + 4 * m), malloc(1 + 4 * n), malloc(1 + 4 * n)};
+  operands o = {ck_test_guarded(slot_codes, n * k, 1), ck_test_guarded(slot_multipliers, n * groups, 1), malloc(1 + m * k), malloc(1 + 4 * m),
+                malloc(1 + 4 * m), malloc(1 + 4 * n), ck_test_guarded(slot_bias, 4 * n, 4)};
   for (size_t i = 0; i < n * k; i++) o.codes[i] = make_code(extremes, &state, lowest, highest, c->bits == 1);
   if (extremes == ck_test_edge_pairs && c->bits == 8) make_edge_pairs(&state, n, k, o.codes);
   for (size_t i = 0; i < n * groups; i++) {
@@ -73,9 +76,7 @@ static operands make_operands(const ck_test_gemm_case *c, ck_test_extremes extre
   return o;
 }
 
-static void free_operands(operands *o) {
-  free(o->codes), free(o->multipliers), free(o->x), free(o->zeros), free(o->x_scales), free(o->scales), free(o->bias);
-}
+static void free_operands(operands *o) { free(o->x), free(o->zeros), free(o->x_scales), free(o->scales); }
 
 // What an output is made of: the exact sum, and its segments added as floats, in order.
 typedef struct reference {
@@ -84,15 +85,26 @@ typedef struct reference {
   int fits;  // every segment in int32
 } reference;
 
+// Σ (x − zero) · code of inputs begin ..< end. |x − zero| ≤ 255, |code| ≤ 127: 65,536 of them fit in int32, whose loop compilers vectorize.
+static int32_t sum_of_products(const ck_test_gemm_case *c, const operands *o, size_t m, size_t n, size_t begin, size_t end) {
+  const uint8_t *x = o->x + m * c->inputs;
+  const int8_t *codes = o->codes + n * c->inputs;
+  int32_t sum = 0, zero = o->zeros[m];
+  for (size_t k = begin; k < end; k++) sum += (x[k] - zero) * codes[k];
+  return sum;
+}
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
 // The formula: Σ multiplier · (x − zero) · code.
 static reference exact_sum(const ck_test_gemm_case *c, const operands *o, size_t m, size_t n) {
   reference result = {0, 0, 1};
-  size_t segment = ck_gemm_segment(c->inputs, c->group, c->bits);
+  size_t segment = ck_gemm_segment(c->inputs, c->group, c->bits), group = c->group ? c->group : c->inputs, groups = ck_gemm_groups(c->inputs, c->group);
   for (size_t first = 0; first < c->inputs; first += segment) {
     int64_t sum = 0;
-    for (size_t k = first; k < c->inputs && k < first + segment; k++) {
-      int32_t product = (o->x[m * c->inputs + k] - o->zeros[m]) * o->codes[n * c->inputs + k];
-      sum += c->group ? (int64_t)product * o->multipliers[n * ((c->inputs + c->group - 1) / c->group) + k / c->group] : product;
+    for (size_t end, k = first; k < smaller(c->inputs, first + segment); k = end) {  // groups may lie across the ends of segments
+      end = smaller((k / group + 1) * group, smaller(c->inputs, first + segment));
+      sum += (int64_t)sum_of_products(c, o, m, n, k, end) * (c->group ? o->multipliers[n * groups + k / group] : 1);
     }
     result.sum += sum;
     result.total = first == 0 ? (float)sum : result.total + (float)sum;
@@ -112,15 +124,22 @@ static ck_gemm_activations pack_activations(const ck_test_gemm_case *c, const ck
   return packed;
 }
 
-// Runs the product of the first `rows` rows, cut in four if `is_cut`, into y[rows][N + 1]; the last column is a guard.
-static int run(const ck_test_gemm_case *c, const ck_gemm_config *config, const operands *o, const ck_gemm_weights *w, size_t rows,
-               ck_output_type type, int is_cut, void *y) {
+// Runs the product of the first `rows` rows, cut in four if `is_cut`, into y[rows][N + 1], whose last column is a guard that the last row lacks. Null if
+// anything was written elsewhere.
+static void *run(const ck_test_gemm_case *c, const ck_gemm_config *config, const operands *o, const ck_gemm_weights *w, size_t rows,
+                 ck_output_type type, int is_cut) {
   ck_gemm_shape shape = {c->inputs, c->outputs, c->group};
+  size_t size = type == ck_output_f32 || type == ck_output_s32 ? 4 : 1, stride = c->outputs + 1;
+  int slot = slot_y + (int)type * 2 + is_cut;
+  uint8_t *y = ck_test_guarded(slot, (rows * stride - 1) * size, size);
   void *workspace = ck_test_guarded(ck_test_slot_workspace, config->workspace_bytes(&shape, rows), 64);
   ck_gemm_activations x = pack_activations(c, config, o, rows, workspace);
-  ck_gemm_output output = {type, y, c->outputs + 1, o->bias, c->relu, 0.37f, type == ck_output_u8 ? 100 : 0};
+  ck_gemm_output output = {type, y, stride, o->bias, c->relu, 0.37f, type == ck_output_u8 ? 100 : 0};
   ck_test_multiply(config, w, &x, &output, is_cut, workspace);
-  return ck_test_guards_are_intact(ck_test_slot_workspace) && ck_test_activations_are_intact();
+  int intact = ck_test_guards_are_intact(slot) && ck_test_guards_are_intact(ck_test_slot_workspace) && ck_test_activations_are_intact();
+  for (size_t i = stride; i < rows * stride; i += stride)
+    for (size_t byte = 0; byte < size; byte++) intact &= y[(i - 1) * size + byte] == ck_test_pattern;
+  return intact ? y : NULL;
 }
 
 static int32_t requantized(float y, int32_t zero, int32_t lowest, int32_t highest) {
@@ -134,19 +153,14 @@ static int same_bits(float a, float b) { return memcmp(&a, &b, sizeof a) == 0; }
 static int outputs_agree(const ck_test_gemm_case *c, const ck_gemm_config *config, const operands *o, const ck_gemm_weights *w, size_t rows,
                          const reference *expected) {
   size_t n = c->outputs, stride = n + 1;
-  int32_t *sums = malloc(4 * rows * stride);
-  float *whole = malloc(4 * rows * stride), *cut = malloc(4 * rows * stride);
-  uint8_t *bytes = malloc(rows * stride);
-  int8_t *signed_bytes = malloc(rows * stride);
-  int is_one_segment = ck_gemm_segments(c->inputs, c->group, c->bits) == 1, agrees = 1;
-  for (size_t i = 0; i < rows * stride; i++) sums[i] = 77, whole[i] = cut[i] = 77, bytes[i] = 77, signed_bytes[i] = 77;
-  if (is_one_segment) agrees &= run(c, config, o, w, rows, ck_output_s32, 0, sums);
-  agrees &= run(c, config, o, w, rows, ck_output_f32, 0, whole);
-  agrees &= run(c, config, o, w, rows, ck_output_f32, 1, cut);
-  agrees &= run(c, config, o, w, rows, ck_output_u8, 0, bytes);
-  agrees &= run(c, config, o, w, rows, ck_output_s8, 1, signed_bytes);
-  agrees &= memcmp(whole, cut, 4 * rows * stride) == 0;
-  for (size_t m = 0; m < rows; m++) {
+  int is_one_segment = ck_gemm_segments(c->inputs, c->group, c->bits) == 1;
+  const int32_t *sums = is_one_segment ? run(c, config, o, w, rows, ck_output_s32, 0) : NULL;
+  const float *whole = run(c, config, o, w, rows, ck_output_f32, 0), *cut = run(c, config, o, w, rows, ck_output_f32, 1);
+  const uint8_t *bytes = run(c, config, o, w, rows, ck_output_u8, 0);
+  const int8_t *signed_bytes = run(c, config, o, w, rows, ck_output_s8, 1);
+  if ((is_one_segment && sums == NULL) || whole == NULL || cut == NULL || bytes == NULL || signed_bytes == NULL) return 0;
+  int agrees = memcmp(whole, cut, 4 * (rows * stride - 1)) == 0;
+  for (size_t m = 0; m < rows; m++)
     for (size_t j = 0; j < n; j++) {
       size_t at = m * stride + j;
       const reference *r = &expected[m * n + j];
@@ -155,21 +169,18 @@ static int outputs_agree(const ck_test_gemm_case *c, const ck_gemm_config *confi
       agrees &= r->fits && same_bits(whole[at], y) && (!is_one_segment || sums[at] == r->sum);
       agrees &= bytes[at] == requantized(y, 100, 0, 255) && signed_bytes[at] == requantized(y, 0, -127, 127);
     }
-    agrees &= sums[m * stride + n] == 77 && whole[m * stride + n] == 77 && bytes[m * stride + n] == 77 && signed_bytes[m * stride + n] == 77;
-  }
-  free(sums), free(whole), free(cut), free(bytes), free(signed_bytes);
   return agrees;
 }
 
 static int unpacks(const ck_test_gemm_case *c, const ck_gemm_config *config, const operands *o, const ck_gemm_weights *w) {
   size_t k = c->inputs, groups = ck_gemm_groups(k, c->group);
-  int8_t *codes = ck_test_guarded(ck_test_slot_others, k, 1), *multipliers = ck_test_guarded(ck_test_slot_others + 1, groups, 1);
+  int8_t *codes = ck_test_guarded(slot_unpacked, k, 1), *multipliers = ck_test_guarded(slot_unpacked + 1, groups, 1);
   int agrees = 1;
   for (size_t n = 0; n < c->outputs; n++) {
     config->unpack_row(w, n, codes, groups ? multipliers : NULL);
     agrees &= memcmp(codes, o->codes + n * k, k) == 0 && (groups == 0 || memcmp(multipliers, o->multipliers + n * groups, groups) == 0);
   }
-  return agrees && ck_test_guards_are_intact(ck_test_slot_others) && ck_test_guards_are_intact(ck_test_slot_others + 1);
+  return agrees && ck_test_guards_are_intact(slot_unpacked) && ck_test_guards_are_intact(slot_unpacked + 1);
 }
 
 static const ck_gemm_config *config_of(const ck_kernels *kernels, const ck_test_gemm_case *c) {

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ck_test_slots = 24 };
+enum { ck_test_slots = 32, ck_test_pattern = 0xA5 };
 
-// Memory of `bytes` that ends at a page that may not be touched, but for what alignment asks; behind and before it lie guard bytes, and it is
-// filled with them. It belongs to this thread until the slot is asked again.
+// Memory of `bytes` against a page that may not be touched, where ck_test_place says; where there is no such page lie guard bytes
+// (ck_test_pattern), and the memory is filled with them. It belongs to this thread until the slot is asked again.
 void *ck_test_guarded(int slot, size_t bytes, size_t alignment);
 // Whether nobody has written outside of it.
 int ck_test_guards_are_intact(int slot);

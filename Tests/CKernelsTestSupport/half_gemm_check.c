@@ -8,6 +8,8 @@
 
 CK_NO_CONTRACTION
 
+enum { slot_y = ck_test_slot_others, slot_unpacked = slot_y + 2, slot_bias, slot_patterns };
+
 typedef struct operands {
   float *x, *values, *bias;  // [M][K], [N][K] as the patterns say, [N]
   uint16_t *patterns;        // [N][K]
@@ -15,8 +17,8 @@ typedef struct operands {
 
 static operands make_operands(int is_bf16, size_t rows, size_t inputs, size_t outputs, uint64_t seed) {
   uint64_t state = seed | 1;
-  operands o = {ck_test_guarded(ck_test_slot_source, 4 * rows * inputs, 4), malloc(4 * outputs * inputs), malloc(4 * outputs),
-                malloc(2 * outputs * inputs)};
+  operands o = {ck_test_guarded(ck_test_slot_source, 4 * rows * inputs, 4), malloc(4 * outputs * inputs), ck_test_guarded(slot_bias, 4 * outputs, 4),
+                ck_test_guarded(slot_patterns, 2 * outputs * inputs, 2)};
   for (size_t i = 0; i < rows * inputs; i++) o.x[i] = 2 * ck_test_number(&state);
   for (size_t i = 0; i < outputs * inputs; i++) {
     float weight = ck_test_number(&state);
@@ -40,13 +42,13 @@ static int is_within_bound(const operands *o, size_t inputs, size_t m, size_t n,
 }
 
 static int unpacks(const ck_gemm_config *config, const ck_gemm_weights *w, const operands *o) {
-  uint16_t *row = ck_test_guarded(ck_test_slot_others + 2, 2 * w->inputs, 2);
+  uint16_t *row = ck_test_guarded(slot_unpacked, 2 * w->inputs, 2);
   int agrees = 1;
   for (size_t n = 0; n < w->outputs; n++) {
     config->unpack_row(w, n, row, NULL);
     agrees &= memcmp(row, o->patterns + n * w->inputs, 2 * w->inputs) == 0;
   }
-  return agrees && ck_test_guards_are_intact(ck_test_slot_others + 2);
+  return agrees && ck_test_guards_are_intact(slot_unpacked);
 }
 
 size_t ck_test_half_gemm(ck_isa isa, int is_bf16, size_t rows, size_t inputs, size_t outputs, int relu, uint64_t seed) {
@@ -59,7 +61,7 @@ size_t ck_test_half_gemm(ck_isa isa, int is_bf16, size_t rows, size_t inputs, si
   ck_gemm_source source = {o.x, rows, inputs, inputs, 0, 0, 0};
   ck_gemm_activations x = ck_test_pack_activations(config, &source, workspace);
   size_t bytes = 4 * rows * outputs, failed = unpacks(config, &w, &o) ? 0 : rows + 1;
-  float *values[2] = {ck_test_guarded(ck_test_slot_others, bytes, 4), ck_test_guarded(ck_test_slot_others + 1, bytes, 4)};
+  float *values[2] = {ck_test_guarded(slot_y, bytes, 4), ck_test_guarded(slot_y + 1, bytes, 4)};
   for (int is_cut = 0; is_cut < 2; is_cut++) {
     ck_gemm_output y = {ck_output_f32, values[is_cut], outputs, o.bias, relu, 0, 0};
     ck_test_multiply(config, &w, &x, &y, is_cut, workspace);
@@ -69,8 +71,8 @@ size_t ck_test_half_gemm(ck_isa isa, int is_bf16, size_t rows, size_t inputs, si
       if (!is_within_bound(&o, inputs, m, n, relu, values[0][m * outputs + n])) failed = m + 1;
   if (failed == 0 && memcmp(values[0], values[1], bytes) != 0) failed = rows + 2;
   for (int slot = 0; slot < 2; slot++)
-    if (!ck_test_guards_are_intact(ck_test_slot_others + slot)) failed = rows + 3;
+    if (!ck_test_guards_are_intact(slot_y + slot)) failed = rows + 3;
   if (!ck_test_guards_are_intact(ck_test_slot_workspace) || !ck_test_weights_are_intact()) failed = rows + 4;
-  free(o.values), free(o.bias), free(o.patterns);
+  free(o.values);
   return failed;
 }

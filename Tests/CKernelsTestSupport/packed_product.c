@@ -34,8 +34,9 @@ ck_gemm_weights ck_test_pack_weights(const ck_gemm_config *config, const ck_gemm
 }
 
 int ck_test_weights_are_intact(void) {
-  return ck_test_guards_are_intact(ck_test_slot_codes) && ck_test_guards_are_intact(ck_test_slot_multipliers) &&
-         ck_test_guards_are_intact(ck_test_slot_sums) && ck_test_guards_are_intact(ck_test_slot_scales);
+  for (int slot = ck_test_slot_codes; slot <= ck_test_slot_units; slot++)
+    if (!ck_test_guards_are_intact(slot)) return 0;
+  return 1;
 }
 
 ck_gemm_activations ck_test_pack_activations(const ck_gemm_config *config, const ck_gemm_source *source, void *workspace) {

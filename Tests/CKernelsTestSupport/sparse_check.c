@@ -20,6 +20,11 @@ enum {
   slot_sums,
   slot_scales,
   slot_scratch,
+  slot_bias,
+  slot_offsets,
+  slot_block_columns,
+  slot_blocks,
+  slot_dense,
 };
 
 typedef struct matrix {
@@ -36,12 +41,19 @@ static int8_t make_code(int kind, uint64_t *state) {
   return (int8_t)ck_test_between(state, -127, 127);
 }
 
+// Moves an array into guarded memory of its size.
+static void *guard(int slot, void *array, size_t bytes, size_t alignment) {
+  void *guarded = memcpy(ck_test_guarded(slot, bytes, alignment), array, bytes);
+  free(array);
+  return guarded;
+}
+
 static matrix make_matrix(const ck_test_sparse_case *c) {
   uint64_t state = c->seed | 1;
   size_t strips = (c->outputs + c->block_rows - 1) / c->block_rows, across = (c->inputs + c->block_columns - 1) / c->block_columns;
   size_t block = c->block_rows * c->block_columns, most = strips * across;
   matrix m = {malloc(4 * (strips + 1)), malloc(4 * most + 4), malloc(4 * most * block + 4), calloc(c->outputs * c->inputs, 4),
-              malloc(most * block + 1), calloc(c->outputs * c->inputs, 1), malloc(4 * c->outputs), malloc(4 * c->outputs),
+              malloc(most * block + 1), calloc(c->outputs * c->inputs, 1), ck_test_guarded(slot_bias, 4 * c->outputs, 4), malloc(4 * c->outputs),
               malloc(4 * c->rows * c->inputs)};
   size_t blocks = 0;
   for (size_t strip = 0; strip < strips; strip++) {
@@ -59,6 +71,10 @@ static matrix make_matrix(const ck_test_sparse_case *c) {
     }
   }
   m.offsets[strips] = (uint32_t)blocks;
+  m.offsets = guard(slot_offsets, m.offsets, 4 * (strips + 1), 4);
+  m.columns = guard(slot_block_columns, m.columns, 4 * blocks, 4);
+  if (c->is_s8) m.codes = guard(slot_blocks, m.codes, blocks * block, 1);
+  else m.values = guard(slot_blocks, m.values, 4 * blocks * block, 4);
   for (size_t n = 0; n < c->outputs; n++) m.bias[n] = ck_test_number(&state), m.scales[n] = ck_test_number(&state);
   for (size_t i = 0; i < c->rows * c->inputs; i++) {
     m.x[i] = ck_test_number(&state);
@@ -67,8 +83,10 @@ static matrix make_matrix(const ck_test_sparse_case *c) {
   return m;
 }
 
-static void free_matrix(matrix *m) {
-  free(m->offsets), free(m->columns), free(m->values), free(m->dense), free(m->codes), free(m->dense_codes), free(m->bias), free(m->scales), free(m->x);
+static void free_matrix(matrix *m, int is_s8) {
+  if (is_s8) free(m->values);
+  else free(m->codes);
+  free(m->dense), free(m->dense_codes), free(m->scales), free(m->x);
 }
 
 // The arrays of a packed matrix, in guarded memory.
@@ -81,10 +99,11 @@ static ck_sparse_structure make_structure(const ck_sparse_blocks *b, const ck_sp
                                a->run_starts, a->runs,    a->strips,     a->columns};
 }
 
-static int arrays_are_intact(void) {
-  for (int slot = slot_starts; slot <= slot_scales; slot++)
-    if (slot != slot_sums && slot != slot_scales && !ck_test_guards_are_intact(slot)) return 0;
-  return 1;
+// All buffers of this product, and those that an earlier one had and this one has not.
+static int is_intact(void) {
+  for (int slot = slot_y; slot <= slot_dense; slot++)
+    if (!ck_test_guards_are_intact(slot)) return 0;
+  return ck_test_guards_are_intact(ck_test_slot_workspace);
 }
 
 // X as a layout stores it, rows `gap` longer than they need be, NaN between them.
@@ -142,11 +161,6 @@ static int integers_agree(const ck_test_sparse_case *c, const matrix *w, const c
   return 1;
 }
 
-static int finish(const ck_test_sparse_case *c) {
-  (void)c;
-  return ck_test_guards_are_intact(slot_y) && ck_test_guards_are_intact(ck_test_slot_workspace) && arrays_are_intact();
-}
-
 static int check_floats(const ck_sparse_f32_config *config, const ck_test_sparse_case *c, const matrix *m) {
   size_t slice = c->slice_inputs > 0 ? c->slice_inputs : config->slice_inputs(c->inputs, c->block_rows, c->block_columns, c->rows);
   ck_sparse_blocks blocks = {c->inputs, c->outputs, c->block_rows, c->block_columns, slice, m->offsets, m->columns};
@@ -156,22 +170,22 @@ static int check_floats(const ck_sparse_f32_config *config, const ck_test_sparse
   float *values = ck_test_guarded(slot_values, 4 * sizes.values, 4);
   config->pack(&blocks, m->values, scratch, &arrays, values);
   ck_sparse_f32 w = {make_structure(&blocks, &sizes, &arrays), values};
-  float *dense = calloc(c->outputs * c->inputs, 4);
+  float *dense = ck_test_guarded(slot_dense, 4 * c->outputs * c->inputs, 4);
+  memset(dense, 0, 4 * c->outputs * c->inputs);
   config->unpack(&w, dense);
-  int agrees = memcmp(dense, m->dense, 4 * c->outputs * c->inputs) == 0 && ck_test_guards_are_intact(slot_scratch);
-  free(dense);
+  int agrees = memcmp(dense, m->dense, 4 * c->outputs * c->inputs) == 0;
   ck_sparse_input x = lay_out(c, m->x);
   void *workspace = ck_test_guarded(ck_test_slot_workspace, config->workspace_bytes(&w.structure), 64);
   ck_sparse_output y = make_output(c, m);
   size_t step = c->is_cut ? config->tile(c->block_rows) : c->rows;
   for (size_t row = 0; row < c->rows; row += step) config->kernel(&w, 1, &x, &y, row, c->rows - row < step ? c->rows : row + step, workspace);
-  agrees &= floats_agree(c, m, &y) && finish(c);
+  agrees &= floats_agree(c, m, &y) && is_intact();
   if (c->rows == 1) {
     ck_test_sparse_case row_major = *c;
     row_major.layout = 0;
     y = make_output(&row_major, m);
     config->vector_kernel(&w, lay_out(&row_major, m->x).data, &y);
-    agrees &= floats_agree(c, m, &y) && finish(c);
+    agrees &= floats_agree(c, m, &y) && is_intact();
   }
   return agrees;
 }
@@ -187,7 +201,7 @@ static int check_vector(const ck_sparse_s8_config *config, const ck_test_sparse_
   ck_quantize_rows_u8_f32__portable(m->x, 1, c->inputs, c->inputs, 255, codes, padded, &scale, &zero);
   void *workspace = ck_test_guarded(ck_test_slot_workspace, config->vector_workspace_bytes(c->inputs), 64);
   config->vector_kernel(w, codes, scale, zero, &y, workspace);
-  return integers_agree(c, m, &y) && finish(c);
+  return integers_agree(c, m, &y) && is_intact();
 }
 
 static int check_integers(const ck_sparse_s8_config *config, const ck_test_sparse_case *c, const matrix *m) {
@@ -207,7 +221,7 @@ static int check_integers(const ck_sparse_s8_config *config, const ck_test_spars
   ck_sparse_output y = make_output(c, m);
   size_t step = c->is_cut ? config->tile(c->block_rows) : c->rows;
   for (size_t row = 0; row < c->rows; row += step) config->kernel(&w, 1, &x, &y, row, c->rows - row < step ? c->rows : row + step, workspace);
-  int agrees = integers_agree(c, m, &y) && finish(c) && ck_test_guards_are_intact(slot_sums) && ck_test_guards_are_intact(slot_scratch);
+  int agrees = integers_agree(c, m, &y) && is_intact();
   return agrees && (c->rows > 1 || check_vector(config, c, m, &w));
 }
 
@@ -215,6 +229,6 @@ int ck_test_sparse(ck_isa isa, const ck_test_sparse_case *c) {
   const ck_kernels *kernels = ck_kernels_of(isa);
   matrix m = make_matrix(c);
   int agrees = c->is_s8 ? check_integers(kernels->spmm_f32_u8_s8block, c, &m) : check_floats(kernels->spmm_f32_f32_block, c, &m);
-  free_matrix(&m);
+  free_matrix(&m, c->is_s8);
   return agrees;
 }

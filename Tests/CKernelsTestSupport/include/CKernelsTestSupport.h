@@ -32,6 +32,12 @@ void *_Nullable ck_test_map_between_guards(size_t bytes);
 size_t ck_test_mapped_bytes(size_t bytes);
 void ck_test_unmap_between_guards(void *_Nonnull memory, size_t bytes);
 
+// Where the buffers of all checks lie between such pages, from the next check on. A buffer of 64-byte alignment that ends at a page, but for what its
+// alignment asks, leaves up to 63 bytes behind it that may be read unnoticed; at its exact end it is as aligned as its size is, which no processor
+// minds whose vectors may lie anywhere.
+typedef enum ck_test_placement { ck_test_at_end, ck_test_at_beginning, ck_test_at_exact_end } ck_test_placement;
+void ck_test_place(ck_test_placement at);
+
 // One product of random operands made from a seed: M rows, K inputs, N outputs.
 typedef struct ck_test_gemm_case {
   int bits, is_u7;
