@@ -19,9 +19,20 @@ CK_DEFINE_GEMM(gemm_s2, steps_s2, ck_gemm_rows_s2__dotprod, ck_gemm_rows_workspa
 
 #define CODES(bits)                                                                                                                       \
   CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, ck_row_block, ck_fold, ck_few_rows, ck_row_chunk, 0, gemm_s##bits, ck_panel16_sizes_s##bits, \
-                 ck_panel16_pack_s##bits, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, ck_pack_signed_rows__neon, gemm_s##bits##_workspace)
+                 ck_panel16_pack_s##bits##__neon, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, ck_pack_signed_rows__neon, gemm_s##bits##_workspace)
 const ck_gemm_config ck_gemm_u8_s8__dotprod = CODES(8), ck_gemm_u7_s8__dotprod = CODES(8), ck_gemm_u8_s4__dotprod = CODES(4),
                      ck_gemm_u8_s2__dotprod = CODES(2);
+
+// ---- 1 bit
+
+static const ck_many_steps steps_s1 = STEPS(1, ck_decode_s1__neon, ck_decode_s1__neon, 0);
+CK_DEFINE_GEMM(gemm_s1, steps_s1, ck_gemm_lookup_s1__neon, ck_gemm_lookup_workspace__neon)
+const ck_gemm_config ck_gemm_u8_s1__dotprod = CODES(1);
+
+#define SIGNS(kernel)                                                                                                                              \
+  CK_GEMM_CONFIG(CK_PANEL16_WORDS, 1, ck_panel, 1, 64, 0, ck_row_chunk, 0, kernel, ck_panel16x64_sizes, ck_panel16x64_pack, ck_panel16x64_unpack, \
+                 ck_sign_word_bytes__neon, ck_pack_sign_words__neon, ck_no_workspace__neon)
+const ck_gemm_config ck_gemm_u1_s1__dotprod = SIGNS(ck_gemm_signs__dotprod);
 
 // ---- N:M
 

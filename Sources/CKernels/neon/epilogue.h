@@ -30,6 +30,13 @@ CK_INLINE void ck_expand_vectors(const int8_t *packed, int32x4_t m[ck_panel_vect
   m[3] = vmovl_high_s16(odd);
 }
 
+// Four numbers of which the first `count` may be read, zeros behind them.
+CK_INLINE float32x4_t ck_load_some(const float *from, size_t count) {
+  float all[4] = {0};
+  memcpy(all, from, count * sizeof(float));
+  return vld1q_f32(all);
+}
+
 // 0 where v < 0; NaNs and zeros stay as they are.
 CK_INLINE float32x4_t ck_relu(float32x4_t v) { return vbslq_f32(vcltzq_f32(v), vdupq_n_f32(0), v); }
 

@@ -73,5 +73,17 @@ size_t ck_pairs_of_rows_bytes__neon(size_t rows, size_t inputs) {
   return ck_round_up(rows, rows <= ck_few_rows ? 2 : ck_row_block) * ck_round_up(inputs, ck_fold);
 }
 
+void ck_pack_sign_words__neon(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  (void)workspace;
+  size_t words = ck_sign_words(x->inputs);
+  for (size_t m = row_begin; m < row_end; m++) {
+    const ck_gemm_codes_out row = {to->codes + m * words * sizeof(uint64_t), to->scales, to->zero_points};
+    ck_pack_sign_words(x, m, m + 1, &row, ck_binarize_rows_u1_f32__neon);
+    uint64_t *all = (uint64_t *)(void *)to->codes + 2 * m * words;
+    for (size_t t = words; t-- > 0;) all[2 * t + 1] = all[2 * t] = all[t];
+  }
+}
+size_t ck_sign_word_bytes__neon(size_t rows, size_t inputs) { return 2 * ck_sign_word_bytes(rows, inputs); }
+
 CK_TARGET_END
 #endif

@@ -19,6 +19,14 @@ ck_fn_gemm_pack ck_panel16_pack_s8__neon, ck_panel16_pack_s4__neon, ck_panel16_p
 
 // ---- 1 bit
 
+// gemm_lookup.c: activations of 8 bits, up to ck_few_rows rows.
+ck_fn_gemm ck_gemm_lookup_s1__neon;
+size_t ck_gemm_lookup_workspace__neon(size_t inputs);
+ck_fn_gemm ck_gemm_signs__neon;  // gemm_signs.c: signs
+ck_fn_gemm_pack_activations ck_pack_sign_words__neon;  // gemm_activations.c: each word twice
+ck_fn_gemm_activation_bytes ck_sign_word_bytes__neon;
+ck_fn_gemm_workspace ck_no_workspace__neon;
+
 // ---- 16-bit floats
 
 // gemm_half.c
