@@ -14,7 +14,10 @@
 #endif
 
 CK_INLINE void ck_apply_mask_f32_body(float *x, const uint8_t *mask, size_t count) {
-  for (size_t i = 0; i < count; i++) x[i] = mask[i] ? x[i] : 0.0f;
+  for (size_t i = 0; i < count; i++) {
+    float value = x[i];  // loaded in any case: without masked stores, as on arm64, the loop would have a branch
+    x[i] = mask[i] ? value : 0.0f;
+  }
 }
 
 CK_INLINE void ck_sgd_step_f32_body(float *restrict weights, const float *restrict gradient, float *restrict velocity, const uint8_t *mask,

@@ -167,7 +167,10 @@ CK_INLINE void ck_prune_and_correct_f32_body(float *w, const uint8_t *mask, size
       double error = scratch[j] / u[j];
       for (size_t k = j + 1; k < columns; k++) scratch[k] -= error * u[k];
     }
-    for (size_t k = 0; k < columns; k++) row[k] = keep[k] ? (float)scratch[k] : 0;
+    for (size_t k = 0; k < columns; k++) {
+      float corrected = (float)scratch[k];  // in any case, or the loop would have a branch
+      row[k] = keep[k] ? corrected : 0;
+    }
   }
 }
 
@@ -186,7 +189,7 @@ void ck_select_u8(const uint8_t *source, size_t stride, const int64_t *rows, siz
 }
 
 CK_INLINE void ck_and_u8_body(uint8_t *mask, const uint8_t *other, size_t count) {
-  for (size_t i = 0; i < count; i++) mask[i] = mask[i] && other[i];
+  for (size_t i = 0; i < count; i++) mask[i] = (uint8_t)((mask[i] != 0) & (other[i] != 0));
 }
 
 void ck_live_rows_u8(const uint8_t *mask, size_t rows, size_t columns, uint8_t *live) {
