@@ -62,16 +62,18 @@ static void check_bits(ck_isa isa, size_t step) {
 #undef CHECK
 }
 
-static void check_float_shape(ck_isa isa, size_t rows, size_t inputs, size_t outputs) {
+static void check_float_shape(ck_isa isa, size_t rows, size_t inputs, size_t outputs, ck_test_float_kind kind) {
   for (int format = ck_test_f32_f16; format <= ck_test_bf16_bf16; format++)
-    expect(ck_test_float_gemm(isa, (ck_test_float_format)format, rows, inputs, outputs, (ck_test_float_kind)(outputs % 4), seed + inputs) == 0, isa,
-           "floats", rows, inputs, outputs, (size_t)format);
+    expect(ck_test_float_gemm(isa, (ck_test_float_format)format, rows, inputs, outputs, kind, seed + inputs) == 0, isa, "floats", rows, inputs, outputs,
+           (size_t)format * 10 + kind);
   for (int is_bf16 = 0; is_bf16 < 2; is_bf16++)
     expect(ck_test_half_gemm(isa, is_bf16, rows, inputs, outputs, rows % 2, seed + inputs) == 0, isa, is_bf16 ? "bf16" : "f16", rows, inputs, outputs,
            0);
 }
+// Each number of a few rows and each kind of numbers comes with many shapes, whatever the sample.
 static void check_floats(ck_isa isa, size_t step) {
-#define CHECK(rows, inputs, outputs) check_float_shape(isa, rows, inputs, outputs);
+  size_t i = 0;
+#define CHECK(rows, inputs, outputs) check_float_shape(isa, rows > 1 ? rows : 1 + i % 9, inputs, outputs, (ck_test_float_kind)(i % 4)), i++;
   EACH_SHAPE(step, CHECK)
 #undef CHECK
 }
