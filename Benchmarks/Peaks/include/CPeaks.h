@@ -9,11 +9,11 @@
 // What limits kernels. An operation is a multiply or an add: a multiply-add counts two.
 typedef enum peak_quantity {
   peak_float32,      // float32 multiply-adds in registers
-  peak_int8,         // int8 products, exact: vpdpbusd, or multiply pairs, widen to int32, add
+  peak_int8,         // int8 products, exact: vpdpbusd, sdot, usmmla, or multiply pairs, widen to int32, add
   peak_int8_folded,  // int8 products as W4 and W2 need them: multiply pairs, add in int16, widen once in eight
   peak_lookup,       // 1-bit products as W1 needs them: a shuffle looks up sums of four, and bytes are added
-  peak_count,        // 1-bit products, counted: xor, vpopcntq, add
-  peak_bf16,         // products of BF16 pairs: vdpbf16ps, or those of float32 after widening
+  peak_count,        // 1-bit products, counted: xor, vpopcntq or cnt, add
+  peak_bf16,         // products of BF16 pairs: vdpbf16ps, bfmmla, or those of float32 after widening
   peak_quantity_count
 } peak_quantity;
 

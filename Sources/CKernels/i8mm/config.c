@@ -3,6 +3,7 @@
 
 #include "../gemm/activations.h"
 #include "../neon/gemm_decode.h"
+#include "../sparse/nm_layout.h"
 #include "dispatch.h"
 #include "kernels.h"
 
@@ -49,5 +50,9 @@ CK_DEFINE_GEMM(gemm_s1, steps_s1, ck_gemm_rows_s1__i8mm, ck_gemm_rows_workspace_
 #define PAIRS(bits) CODES(bits, ck_fold, ck_pairs_of_rows_bytes__neon, ck_pack_pairs_of_rows__neon)
 const ck_gemm_config ck_gemm_u8_s8__i8mm = PAIRS(8), ck_gemm_u7_s8__i8mm = PAIRS(8), ck_gemm_u8_s4__i8mm = PAIRS(4), ck_gemm_u8_s2__i8mm = PAIRS(2);
 const ck_gemm_config ck_gemm_u8_s1__i8mm = CODES(1, 2 * ck_fold, ck_summed_pairs_of_rows_bytes__neon, ck_pack_summed_pairs_of_rows__neon);
+
+// ---- N:M
+
+const ck_nm_s8_config ck_spmm_f32_u8_s8nm__i8mm = CK_NM_S8_PANEL16(ck_nm_s8__i8mm);
 
 #endif

@@ -98,7 +98,7 @@ static void many_rows(const ck_nm_product *p, size_t groups, size_t row_begin, s
 
 void ck_nm_s8__neon(const ck_nm_s8 *w, const ck_nm_activations *x, const ck_sparse_output *y, size_t row_begin, size_t row_end, size_t panel_begin,
                     size_t panel_end) {
-  const ck_nm_product p = {w, x, y};
+  const ck_nm_product p = {w, x, y, 128};
   size_t groups = ck_nm_round_up(w->inputs, ck_nm_group) / ck_nm_group, rows = row_end - row_begin;
   if (rows <= ck_nm_s8_rows) {
     for (size_t panel = panel_begin; panel < panel_end; panel++) few_tiles[rows](&p, (ck_nm_range){0, groups, groups}, row_begin, panel, NULL);

@@ -1,6 +1,6 @@
-// What the int8 N:M kernels of NEON and of dotprod share: how activations are read, rows are cut, and sums become outputs.
+// What the int8 N:M kernels of arm64 share: how activations are read, rows are cut, and sums become outputs.
 //
-// Activations are multiplied as x − 128, the same byte with its first bit turned over, so that both factors are signed:
+// NEON and dotprod multiply activations as x − 128, the same byte with its first bit turned over, so that both factors are signed:
 // Σ (x − zero) · w = Σ (x − 128) · w − (zero − 128) · Σ w. Sums are exact: 128 · 127 · 32,768 stored weights < 2³⁰.
 #ifndef CK_NEON_SPARSE_NM_S8_H
 #define CK_NEON_SPARSE_NM_S8_H
@@ -25,6 +25,7 @@ typedef struct ck_nm_product {
   const ck_nm_s8 *w;
   const ck_nm_activations *x;
   const ck_sparse_output *y;
+  int32_t taken;  // off the activations: 128, or 0 where they are unsigned
 } ck_nm_product;
 
 // Activations less 128: the 16 of two groups, or the 8 of one, zeros behind them.
@@ -67,7 +68,7 @@ static void ck_nm_finish(const ck_nm_product *p, ck_nm_range k, size_t m, size_t
       int32x4_t sum = vld1q_s32(sums + i);
       float32x4_t v = vreinterpretq_f32_s32(sum);
       if (k.end == k.all) {
-        sum = vmlsq_n_s32(sum, vld1q_s32(ends.sums + i), p->x->zero_points[m + r] - 128);
+        sum = vmlsq_n_s32(sum, vld1q_s32(ends.sums + i), p->x->zero_points[m + r] - p->taken);
         v = vmulq_f32(vcvtq_f32_s32(sum), vmulq_n_f32(vld1q_f32(ends.scales + i), p->x->scales[m + r]));
         if (y->bias != NULL) v = vaddq_f32(v, vld1q_f32(ends.bias + i));
         if (y->relu) v = ck_relu(v);
