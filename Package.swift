@@ -8,6 +8,7 @@ import PackageDescription
 let warningsAreErrors = Context.environment["WARNINGS_AS_ERRORS"] == "1"
 let optimizesSwift = Context.environment["SWIFT_DEBUG"] != "1"
 
+let apple: [Platform] = [.macOS, .macCatalyst, .iOS, .tvOS, .visionOS]
 let kernelSettings: [CSetting] = [.unsafeFlags(["-O3"] + (warningsAreErrors ? ["-Wall", "-Wextra", "-Werror"] : []))]
 let swiftSettings: [SwiftSetting] =
     (warningsAreErrors ? [.treatAllWarnings(as: .error)] : []) + [
@@ -15,6 +16,8 @@ let swiftSettings: [SwiftSetting] =
         .enableExperimentalFeature("Lifetimes"),
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("ExistentialAny"),
+        // Accelerate's current headers: see Sources/CBLAS/shim.h.
+        .unsafeFlags(["-Xcc", "-DACCELERATE_NEW_LAPACK=1"], .when(platforms: apple)),
     ]
 let optimizedSwiftSettings = swiftSettings + (optimizesSwift ? [.unsafeFlags(["-O"])] : [])
 
@@ -22,12 +25,13 @@ let optimizedSwiftSettings = swiftSettings + (optimizesSwift ? [.unsafeFlags(["-
 let notApple: [Platform] = [.linux, .android, .windows, .openbsd]
 let blasLibraries: [LinkerSetting] = [
     .linkedLibrary("blas", .when(platforms: notApple)), .linkedLibrary("lapacke", .when(platforms: notApple)),
-    .linkedFramework("Accelerate", .when(platforms: [.macOS, .macCatalyst, .iOS, .tvOS, .watchOS, .visionOS])),
+    .linkedFramework("Accelerate", .when(platforms: apple)),
 ]
 
 let package = Package(
     name: "swift-model-compression",
-    platforms: [.macOS(.v15)],
+    // Where Synchronization's atomics begin. watchOS has Int of 32 bits on most watches, which files and shapes here need more than.
+    platforms: [.macOS(.v15), .macCatalyst(.v18), .iOS(.v18), .tvOS(.v18), .visionOS(.v2)],
     products: [
         .library(name: "CompactNumerics", targets: ["CompactNumerics"]),
         .library(name: "ModelFiles", targets: ["ModelFiles"]),

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # CKernels, CTraining and their checks alone, without Swift: compiled by clang and by gcc as C11 with all warnings as errors, and run on every instruction
 # set of this machine. Arguments go to the check: "quick" takes a sample of the sizes, "brief" a small one. CC="clang" checks with one compiler, SANITIZE="address,undefined"
 # under sanitizers, a finding ends the check. EMULATE=1 compiles the kernels against SIMDe (Debian's libsimde-dev) and runs the sets that this machine
@@ -6,6 +6,7 @@
 # under QEMU=cortex-a72 or another of its processors ("max" unless told).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[ "${BASH_VERSINFO[0]}" -ge 4 ] || { echo "ckernels-check: expected bash 4 or newer (brew install bash), found $BASH_VERSION" >&2; exit 1; }
 sanitizers=() optimization=-O3
 if [ -n "${SANITIZE:-}" ]; then  # -O3 takes minutes to compile then
   sanitizers=("-fsanitize=$SANITIZE" -fno-sanitize-recover=all -g) optimization=-O1
@@ -39,7 +40,7 @@ for compiler in ${CC:-clang gcc}; do
   echo "$compiler: ${#library[@]} files"
   printf '%s\n' "${library[@]}" | while read -r file; do
     echo "${command[*]} ${flags[*]} ${includes[*]} -c $file -o $build/$(tr / _ <<<"$file").o"
-  done | xargs -P "$(nproc)" -I {} sh -c '{}'
+  done | xargs -P "$(getconf _NPROCESSORS_ONLN)" -I {} sh -c '{}'
   # The checks are compiled as the tests of SwiftPM compile them. What clang has cross-compiled gcc links, which brings the libraries.
   link=("${command[@]}" "${sanitizers[@]}")
   [ "${TARGET:-}" = arm64 ] && link=(aarch64-linux-gnu-gcc -static)

@@ -26,7 +26,7 @@ trap 'rm -rf "$reports"' EXIT
 
 build() { # path
     echo "building $1" >&2
-    swift build --package-path "$1" -c release --product Benchmarks "${build_flags[@]}" >&2
+    swift build --package-path "$1" -c release --product Benchmarks ${build_flags[@]+"${build_flags[@]}"} >&2
 }
 build "$folder"
 build .
@@ -41,7 +41,7 @@ for benchmark in "$@"; do
     for round in $(seq "$rounds"); do
         for side in before after; do
             echo "round $round of $rounds, $side" >&2
-            "${run[@]}" "${!side}" "${arguments[@]}" --json "$reports/$side-$round.json" >/dev/null
+            ${run[@]+"${run[@]}"} "${!side}" "${arguments[@]}" --json "$reports/$side-$round.json" >/dev/null
         done
     done
     result=0

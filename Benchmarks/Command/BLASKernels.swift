@@ -9,14 +9,21 @@ struct BLASKernels {
     let available: [String]
     /// Whether OPENBLAS_CORETYPE is set.
     let isForced: Bool
+    /// Whether the library is Accelerate, which multiplies on a matrix unit apart (AMX, SME) where the processor has one.
+    var isAccelerate = false
+
+    /// The name that stands for that unit, for which there are no loops: plain C is compared with.
+    static let accelerate = "accelerate"
 
     static let inUse = BLASKernels(
         core: BLASLibrary.core, available: InstructionSet.available.map(\.name),
-        isForced: ProcessInfo.processInfo.environment["OPENBLAS_CORETYPE"].map { !$0.isEmpty } ?? false)
+        isForced: ProcessInfo.processInfo.environment["OPENBLAS_CORETYPE"].map { !$0.isEmpty } ?? false,
+        isAccelerate: BLASLibrary.description == "Accelerate")
 
     /// The set whose multiply-adds limit the baseline. Cores before AVX2 are compared with plain C, which has SSE2 as they do; libraries that do
     /// not tell with the widest registers of this machine.
     var set: String {
+        if isAccelerate { return Self.accelerate }
         guard let core else { return best }
         return known(BLASLibrary.set(ofCore: core) ?? "portable")
     }

@@ -6,7 +6,7 @@ extension MachineDescription {
     init(parallelism: Parallelism) {
         var name = [CChar](repeating: 0, count: 64)
         ck_cpu_name(&name, name.count)
-        let text = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let text = String(decoding: name.prefix { $0 != 0 }.map { UInt8(truncatingIfNeeded: $0) }, as: UTF8.self)
         cpu = text.isEmpty ? "unknown processor" : text
         isa = String(cString: ck_isa_name(ck_active_kernels().pointee.isa))
         blas = BLASLibrary.description

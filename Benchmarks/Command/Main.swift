@@ -9,7 +9,7 @@ struct Benchmarks: ParsableCommand {
         abstract: "What compressed weights buy on this CPU, against an honest float32.",
         discussion: """
             Without a subcommand: a tour of all of them, about two minutes.
-            CK_ISA=portable|avx2|… in the environment forces an instruction set.
+            CK_ISA=portable|avx2|neon|… in the environment forces an instruction set.
             """,
         subcommands: [
             Tour.self, Gemm.self, Sparse.self, Round.self, Packing.self, Model.self, Roofline.self, Grid.self, Scaling.self, Training.self,

@@ -40,7 +40,7 @@ struct PeakSet: Hashable {
     }
 
     /// Whether an instruction sums four products of bytes in int32.
-    var hasVNNI: Bool { chain.contains("avx512vnni") || chain.contains("avxvnni") }
+    var hasVNNI: Bool { ["avx512vnni", "avxvnni", "dotprod"].contains { chain.contains($0) } }
 
     /// The best loops of a quantity and the set that they are for; none where no set of the chain has one.
     fileprivate func loops(_ quantity: PeakQuantity) -> (set: String, run: [(Int) -> Double])? {
@@ -185,6 +185,8 @@ struct PeakFigures {
             return "the machine's speed changed: this limit was \(fixed(before / 1e9, 1)) G/s before the run and \(fixed(after / 1e9, 1)) after it"
         }
         switch limit {
+        case .operations(_, let set) where set.name == BLASKernels.accelerate:
+            return "Accelerate multiplies on a matrix unit (AMX, SME), which the loop does not use"
         case .operations(let quantity, let set) where set.loops(quantity)?.set == "portable":
             return "the loop is plain C, of which the compiler makes less than of a kernel"
         case .read(let bytes, _):

@@ -45,7 +45,7 @@ internal struct Zlib: @unchecked Sendable {
     static var shared: Zlib? { isHidden ? nil : found }
 
     private static let found: Zlib? = {
-        for name in ["libz.so.1", "libz.so", "libz.dylib", "/usr/lib/libz.dylib"] {
+        for name in ["libz.so.1", "libz.so", "/usr/lib/libz.1.dylib", "/usr/lib/libz.dylib"] {
             // Never closed: the functions stay in use until the process ends.
             guard let library = dlopen(name, RTLD_NOW | RTLD_LOCAL) else { continue }
             if let zlib = Zlib(library) { return zlib }

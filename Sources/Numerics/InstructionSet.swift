@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// A set of instructions that kernels are written for, such as "avx2"; "portable" is plain C and runs everywhere.
+/// A set of instructions that kernels are written for, such as "avx2" or "neon"; "portable" is plain C and runs everywhere.
 ///
 /// The environment variable `CK_ISA` names the one to use. A library does not end its host: a name that is unknown, or a set that this machine
 /// cannot run, falls back to the best one, and `selection` tells. Programs for which only the requested set will do ask there.
@@ -38,7 +38,7 @@ public struct InstructionSet: Sendable, Hashable, CustomStringConvertible {
             case requested
             /// `CK_ISA` names no set: the best one is used.
             case unknownName
-            /// `CK_ISA` names a set that this machine cannot run: the best one is used.
+            /// `CK_ISA` names a set that this machine cannot run, perhaps one of another architecture: the best one is used.
             case unavailable
         }
 
@@ -46,7 +46,8 @@ public struct InstructionSet: Sendable, Hashable, CustomStringConvertible {
         public let requested: String?
         public let used: InstructionSet
         public let reason: Reason
-        /// One line: "avx2, as CK_ISA asks", "CK_ISA=avx3: no such instruction set; available here: portable avx2".
+        /// One line: "avx2, as CK_ISA asks", "CK_ISA=avx3: no such instruction set; available here: portable avx2",
+        /// "CK_ISA=i8mm: an instruction set of arm64, this machine is x86_64; available here: portable avx2".
         public let description: String
 
         /// Whether the set in use is another one than `CK_ISA` asks for.
@@ -69,7 +70,7 @@ public struct InstructionSet: Sendable, Hashable, CustomStringConvertible {
                 }
             var line = [CChar](repeating: 0, count: ck_describe_isa_selection(selection, nil, 0) + 1)
             ck_describe_isa_selection(selection, &line, line.count)
-            description = String(decoding: line.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            description = String(decoding: line.dropLast().map { UInt8(truncatingIfNeeded: $0) }, as: UTF8.self)
         }
     }
 }

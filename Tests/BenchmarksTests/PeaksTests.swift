@@ -24,7 +24,9 @@ import Testing
         #expect(PeakSet(name: "avx512vnni").chain == ["avx512vnni", "avx512", "avx2", "portable"] && PeakSet(name: "avx512vnni").hasVNNI)
         #expect(PeakSet(name: "avxvnni").chain == ["avxvnni", "avx2", "portable"] && PeakSet(name: "avxvnni").hasVNNI)
         #expect(PeakSet(name: "avx2").chain == ["avx2", "portable"] && !PeakSet(name: "avx512").hasVNNI)
-        #expect(PeakSet(name: "of another machine").chain == ["portable"])
+        #expect(PeakSet(name: "i8mm").chain == ["i8mm", "dotprod", "neon", "portable"] && PeakSet(name: "i8mm").hasVNNI)
+        #expect(!PeakSet(name: "neon").hasVNNI && !PeakSet(name: "armbf16").chain.contains { $0.hasPrefix("avx") })
+        #expect(PeakSet(name: "of another machine").chain == ["portable"] && PeakSet(name: BLASKernels.accelerate).chain == ["portable"])
     }
 
     @Test func everyFormatHasDemands() throws {
@@ -55,6 +57,8 @@ import Testing
         #expect(changed.judge(demands, seconds: 0.4).why?.contains("speed changed") == true)
         let slowMemory = PeakFigures(before: [int8: 100, folded: 200, read: 0x1p10], after: [:])
         #expect(slowMemory.judge(demands, seconds: 100).why?.contains("cache") == true)
+        let unit = Limit.operations(.float32, PeakSet(name: BLASKernels.accelerate)), apple = PeakFigures(before: [unit: 100], after: [unit: 100])
+        #expect(apple.judge([Demand((unit, 100))], seconds: 0.1).why?.hasPrefix("Accelerate multiplies on a matrix unit") == true)
         // A set without a loop for one of the ways is judged by the others.
         #expect(PeakFigures(before: [int8: 100, read: 0x1p30], after: [:]).leastSeconds(demands).limit == int8)
     }
@@ -71,5 +75,7 @@ import Testing
         #expect(warning("Prescott", ["portable"]) == nil)
         #expect(BLASKernels(core: "Cooperlake", available: avx512, isForced: false).set == "avx512")
         #expect(BLASKernels(core: nil, available: avx2, isForced: false).set == "avx2")
+        let arm64 = ["portable", "neon", "dotprod"], apple = BLASKernels(core: nil, available: arm64, isForced: false, isAccelerate: true)
+        #expect(warning("NEOVERSEN1", arm64) == nil && apple.set == BLASKernels.accelerate && apple.warning == nil)
     }
 }

@@ -181,6 +181,10 @@ import Testing
         #expect(report.latencies.map(\.batch) == [1, 32] && report.latencies.allSatisfy { $0.p50After > 0 && $0.p99After >= $0.p50After })
         #expect(report.fileBytesAfter * 4 < report.fileBytesBefore && report.modelledMicrojoulesAfter < report.modelledMicrojoulesBefore)
         #expect(try JSONDecoder().decode(CompressionReport.self, from: report.json()) == report)
+        for latency in report.latencies {
+            let warning = "warning: slower than float32 at batch \(latency.batch): "
+            #expect(report.description.contains(warning) == (latency.p50After > latency.p50Before))
+        }
         #expect(report.description.contains("modelled"))
     }
 

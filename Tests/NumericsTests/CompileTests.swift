@@ -165,12 +165,47 @@ private final class ScriptedTimer: RunTimer {
         #expect((1e-5...0.05).contains(rounded.choices[1].relativeError))
     }
 
+    /// A float32 that nothing beats at these rows, as Accelerate's at many rows on Apple silicon: it stays, and the words say so, with figures.
+    @Test func float32ThatWinsIsTold() throws {
+        var generator = SeededGenerator()
+        let original = try network(&generator), x = generator.matrix(256, 32), blas = BLASLibrary.description
+        let timer = ScriptedTimer([
+            .layer("0", .float32): [5e-6], .layer("0", w8a8): [10e-6], .layer("0", csr): [20e-6],
+            .layer("1", .float32): [5e-6], .layer("1", w8a8): [5e-6], .layer("1", csr): [10e-6],
+            .layer("2", .float32): [5e-6], .layer("2", w8a8): [50e-6], .layer("2", csr): [6e-6],
+            .network(isCompiled: false): [15e-6], .network(isCompiled: true): [14e-6],
+        ])
+        let result = try compiled(original, x, [w8a8, csr], timer)
+        #expect(result.choices.allSatisfy { $0.format == .float32 && $0.rows == 256 } && result(x).bits == original(x).bits)
+        #expect(
+            result.choices.map(\.reasonForFloat32) == [
+                "no faster than \(blas): w8a8 0.50 ×, csr 0.25 ×", "no faster than \(blas): w8a8 1.00 ×, csr 0.50 ×",
+                "no faster than \(blas): w8a8 0.10 ×, csr 0.83 ×",
+            ])
+        #expect(result.description.contains("\nlayer 0 stays in float32: no faster than \(blas): w8a8 0.50 ×, csr 0.25 ×\n"))
+
+        // What wins alone and loses with the others, what is too wrong, and what cannot be.
+        let alone = ScriptedTimer([.layer("0", w8a8): [0.5e-3], .network(isCompiled: false): [5e-6], .network(isCompiled: true): [6e-6]])
+        let whole = try compiled(original, x, [w8a8], alone)
+        #expect(whole.choices[0].reasonForFloat32 == "faster alone, but not in the whole network: w8a8 2.00 ×")
+        let exact = try compiled(original, x, [w8a8, csr], maximumError: 1e-6, ScriptedTimer([.layer("0", w8a8): [0.25e-3]]))
+        #expect(
+            exact.choices[0].reasonForFloat32
+                == "no faster than \(blas): csr 1.00 ×; faster, but with a larger error than allowed: w8a8 4.00 ×")
+        let won = try compiled(original, x, [csr], ScriptedTimer([.layer("0", csr): [1e-6], .network(isCompiled: true): [1e-6]]))
+        #expect(won.choices[0].reasonForFloat32 == nil && won.choices[1].reasonForFloat32 != nil)
+        let unsuited = try Sequential([Linear(weight: Matrix(rows: 1, columns: 1, elements: [1e9]))]).compiled(
+            for: Matrix(rows: 1, columns: 1, elements: [1]), candidates: [.half(.fp16)], seconds: 1e-6)
+        #expect(unsuited.choices[0].reasonForFloat32 == "no other format suits it")
+    }
+
     @Test func choicesAreAlignedLines() throws {
         var generator = SeededGenerator()
         let timer = ScriptedTimer([.layer("0", csr): [0.5e-6], .network(isCompiled: true): [1e-6]])
         let result = try compiled(try network(&generator), generator.matrix(16, 32), [csr], timer)
         let lines = result.description.split(separator: "\n")
-        #expect(lines.count == 3 && Set(lines.map(\.count)).count == 1)
+        #expect(lines.count == 5 && Set(lines.prefix(3).map(\.count)).count == 1)
+        #expect(lines[3].hasPrefix("layer 1 stays in float32: no faster than") && lines[4].hasPrefix("layer 2 stays in float32: no faster than"))
         #expect(lines[0].hasPrefix("layer 0                       16×32×24          csr                 0.5 µs  2000.00 × float32"))
     }
 

@@ -29,16 +29,16 @@ internal enum InverseHessian {
         }
     }
 
-    // The upper triangle of a row-major matrix is the lower one that LAPACK sees.
+    // The upper triangle of a row-major matrix is the lower one that LAPACK sees. Accelerate has LAPACK's own functions, no LAPACKE.
     #if canImport(Darwin)
         private typealias Routine = (UnsafeMutablePointer<Double>, Int) -> Int
         private static func potrf(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
-            var (uplo, size, stride, info) = (CChar(76), __CLPK_integer(n), __CLPK_integer(n), __CLPK_integer(0))
+            var (uplo, size, stride, info) = (CChar(76), Int32(n), Int32(n), Int32(0))
             dpotrf_(&uplo, &size, a, &stride, &info)
             return Int(info)
         }
         private static func potri(_ a: UnsafeMutablePointer<Double>, _ n: Int) -> Int {
-            var (uplo, size, stride, info) = (CChar(76), __CLPK_integer(n), __CLPK_integer(n), __CLPK_integer(0))
+            var (uplo, size, stride, info) = (CChar(76), Int32(n), Int32(n), Int32(0))
             dpotri_(&uplo, &size, a, &stride, &info)
             return Int(info)
         }

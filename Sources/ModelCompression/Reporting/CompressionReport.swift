@@ -91,6 +91,10 @@ public struct CompressionReport: Sendable, Hashable, Codable, CustomStringConver
                     "ms per call, batch \(latency.batch), p99", String(format: "%.4f", latency.p99Before), String(format: "%.4f", latency.p99After),
                     latency.p99Before / latency.p99After))
         }
+        for latency in latencies where latency.p50After > latency.p50Before {
+            let times = String(format: "%.4f instead of %.4f ms", latency.p50After, latency.p50Before)
+            lines.append("warning: slower than float32 at batch \(latency.batch): \(times) per call")
+        }
         lines.append(
             line(
                 "µJ per sample (modelled)", String(format: "%.2f", modelledMicrojoulesBefore), String(format: "%.2f", modelledMicrojoulesAfter),

@@ -66,6 +66,6 @@ public struct FashionMNIST: Sendable {
         }
         throw ModelFileError(
             .unreadable, path: "\(directories[0])/\(name).gz", what: "Fashion-MNIST", expected: "the files of Debian's package dataset-fashion-mnist",
-            found: "none (apt-get install dataset-fashion-mnist)")
+            found: "none (apt-get install dataset-fashion-mnist; on other systems name the folder that its four files are in)")
     }
 }

@@ -5,11 +5,17 @@ internal import Synchronization
 /// The BLAS that float32 layers run on: which one it is, and how many threads it uses.
 ///
 /// OpenBLAS starts threads of its own. Float32 layers must run with as many as everything else, so its thread count is set
-/// through `openblas_set_num_threads`, looked up at run time because other libraries do not have it; those obey their environment
-/// variables alone.
+/// through `openblas_set_num_threads`, looked up at run time because other libraries do not have it. Accelerate can be told to use one thread or as many as it
+/// likes (`BLASSetThreading`, macOS 15, iOS 18; a setting of the calling thread, which stays). Other libraries obey their environment variables alone.
 public enum BLASLibrary {
+    /// int BLASSetThreading(BLAS_THREADING): 0 for as many threads as it likes, 1 for one (thread_api.h of vecLib).
+    private typealias SetThreading = @convention(c) (UInt32) -> Int32
     private typealias SetThreads = @convention(c) (Int32) -> Void
     private typealias GetText = @convention(c) () -> UnsafePointer<CChar>?
+
+    #if canImport(Accelerate)
+        private static let setThreading = symbol("BLASSetThreading").map { unsafeBitCast($0, to: SetThreading.self) }
+    #endif
 
     private static let threadCount: BLASThreadCount? = symbol("openblas_set_num_threads").map {
         let setThreads = unsafeBitCast($0, to: SetThreads.self)
@@ -23,7 +29,11 @@ public enum BLASLibrary {
 
     /// Makes BLAS calls use this many threads, where the library can be told.
     package static func use(_ parallelism: Parallelism) {
-        threadCount?.use(parallelism.threads)
+        #if canImport(Accelerate)
+            _ = setThreading?(parallelism.threads == 1 ? 1 : 0)
+        #else
+            threadCount?.use(parallelism.threads)
+        #endif
     }
 
     /// Name, version and kernel of the library, such as "OpenBLAS 0.3.21 … Zen"; where it does not tell, its file.

@@ -20,14 +20,17 @@ public struct CompiledNetwork<Original: Network & Layer>: Layer {
 }
 
 extension CompiledNetwork: CustomStringConvertible {
-    /// A line for each choice.
-    public var description: String { choices.map(\.description).joined(separator: "\n") }
+    /// A line for each choice, and one for each layer that stays in float32, which says why.
+    public var description: String {
+        let reasons = choices.compactMap { choice in choice.reasonForFloat32.map { "layer \(choice.layer) stays in float32: \($0)" } }
+        return (choices.map(\.description) + reasons).joined(separator: "\n")
+    }
 }
 
 extension Network where Self: Layer {
     /// The network with each `Linear` in the fastest of several formats, measured on this machine with the activations that
-    /// `sample` makes. float32 is always measured too, and kept where no candidate is faster; if the network as a whole turns out
-    /// no faster than in float32, all of it is kept. Other layers stay what they are. Nothing is pruned: sparse candidates store
+    /// `sample` makes. float32 is always measured too, by the system's BLAS for as many rows, and kept where no candidate is faster; if the network as a
+    /// whole turns out no faster than in float32, all of it is kept. The result's description says where and why. Other layers stay what they are. Nothing is pruned: sparse candidates store
     /// the weights that are not zero. A layer whose weights have the zeros of 2:4 or 4:8 is tried in these too, in their int8 form where a candidate
     /// has integer activations.
     ///

@@ -25,6 +25,8 @@ public struct LayerChoice: Sendable {
     public let unsuited: [(format: WeightFormat, reason: NumericsError)]
     // Into figures; float32 comes first.
     internal let chosen: Int
+    /// The largest relative error that was allowed.
+    internal let maximumError: Double
 
     private var choice: FormatFigures { figures[chosen] }
     /// The chosen format.
@@ -38,9 +40,27 @@ public struct LayerChoice: Sendable {
     /// Relative RMS error of the outputs against those of the float32 layer.
     public var relativeError: Double { choice.relativeError }
 
-    /// The same measurements with float32 chosen.
+    /// The same measurements with float32 chosen, for the sake of the whole network.
     internal var inFloat32: LayerChoice {
-        LayerChoice(layer: layer, inputs: inputs, outputs: outputs, rows: rows, figures: figures, unsuited: unsuited, chosen: 0)
+        LayerChoice(
+            layer: layer, inputs: inputs, outputs: outputs, rows: rows, figures: figures, unsuited: unsuited, chosen: 0, maximumError: maximumError)
+    }
+
+    /// Why the layer stays in float32, with the speed of all that was tried against it; nil where another format was chosen. Where float32 has a matrix
+    /// unit of its own, as by Accelerate on Apple silicon, it is the fastest for many rows.
+    public var reasonForFloat32: String? {
+        guard format == .float32 else { return nil }
+        func list(_ figures: [FormatFigures]) -> String {
+            figures.map { "\($0.format) " + String(format: "%.2f", self.figures[0].seconds / $0.seconds) + " ×" }.joined(separator: ", ")
+        }
+        let others = figures.dropFirst(), faster = others.filter { $0.seconds < figures[0].seconds }
+        let tooWrong = faster.filter { !($0.relativeError <= maximumError) }, alone = faster.filter { $0.relativeError <= maximumError }
+        let slower = others.filter { $0.seconds >= figures[0].seconds }
+        var words: [String] = []
+        if !slower.isEmpty { words.append("no faster than \(BLASLibrary.description): " + list(slower)) }
+        if !alone.isEmpty { words.append("faster alone, but not in the whole network: " + list(alone)) }
+        if !tooWrong.isEmpty { words.append("faster, but with a larger error than allowed: " + list(tooWrong)) }
+        return words.isEmpty ? "no other format suits it" : words.joined(separator: "; ")
     }
 }
 

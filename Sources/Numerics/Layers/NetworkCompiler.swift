@@ -118,7 +118,8 @@ internal struct NetworkCompiler<Timer: RunTimer> {
         let allowed = figures.indices.filter { figures[$0].relativeError.isFinite && figures[$0].relativeError <= maximumError }
         let chosen = allowed.min { figures[$0].seconds < figures[$1].seconds } ?? 0
         let choice = LayerChoice(
-            layer: name, inputs: linear.inputs, outputs: linear.outputs, rows: input.rows, figures: figures, unsuited: unsuited, chosen: chosen)
+            layer: name, inputs: linear.inputs, outputs: linear.outputs, rows: input.rows, figures: figures, unsuited: unsuited, chosen: chosen,
+            maximumError: maximumError)
         return (choice, tried[chosen].layer)
     }
 

@@ -1,3 +1,4 @@
+internal import CKernels
 internal import Dispatch
 internal import Foundation
 internal import Synchronization
@@ -31,9 +32,11 @@ public struct Parallelism: Sendable, Hashable {
     /// The calling thread alone.
     public static let serial = Parallelism(threads: 1)
 
-    /// One thread for each logical processor that this process may use.
+    /// One thread for each logical processor that this process may use; of processors of several kinds for the fast ones alone: Apple's performance cores,
+    /// on Linux those that the system rates at half of the fastest one or more. The others would take longer for a part than the fast ones for the rest.
     public static var allCores: Parallelism {
-        Parallelism(threads: max(1, ProcessInfo.processInfo.activeProcessorCount))
+        let processors = ProcessInfo.processInfo.activeProcessorCount, fast = Int(ck_fast_cores())
+        return Parallelism(threads: max(1, fast > 0 ? min(fast, processors) : processors))
     }
 
     /// The contiguous ranges into which 0..<count is split: at most `threads`, none empty, inner bounds multiples of
@@ -99,13 +102,17 @@ public struct Parallelism: Sendable, Hashable {
 
     /// For callers that find the pool at work for another one.
     private static func runOnDispatch(threads: Int, _ work: @Sendable (Int) -> Void) {
-        let caller = pthread_self(), helpers = Atomic<Int>(0)
+        let caller = currentThread(), helpers = Atomic<Int>(0)
         DispatchQueue.concurrentPerform(iterations: threads) { _ in
-            let isCaller = pthread_equal(pthread_self(), caller) != 0
-            let thread = isCaller ? 0 : helpers.add(1, ordering: .relaxed).newValue
+            let thread = currentThread() == caller ? 0 : helpers.add(1, ordering: .relaxed).newValue
             if thread < threads { work(thread) }  // a helper comes again only when all is done
         }
     }
+}
+
+/// A number for this thread: what pthread_t is on Linux, the address that it is on Apple's systems.
+package func currentThread() -> UInt {
+    withUnsafeBytes(of: pthread_self()) { $0.load(as: UInt.self) }
 }
 
 /// Which parts of a stage are taken, and how many have ended.

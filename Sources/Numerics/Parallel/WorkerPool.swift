@@ -50,9 +50,16 @@ private final class Worker: Sendable {
     private static let awakeNanoseconds: UInt64 = 50_000
 
     func post(_ job: @escaping @Sendable () -> Void) {
-        if !isStarted.exchange(true, ordering: .relaxed) { Thread.detachNewThread { self.work() } }
+        if !isStarted.exchange(true, ordering: .relaxed) { start() }
         self.job = job
         if state.exchange(State.posted, ordering: .acquiringAndReleasing) == State.asleep { bell.signal() }
+    }
+
+    private func start() {
+        let thread = Thread { self.work() }
+        // Apple's systems give threads of a low class to the efficiency cores, and callers wait for parts that are under way.
+        thread.qualityOfService = .userInitiated
+        thread.start()
     }
 
     /// Takes the job back if the thread has not begun it, else waits for its end.
