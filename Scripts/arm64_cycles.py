@@ -42,6 +42,7 @@ class Row:
     decoded_goals: tuple = ()    # × FMLA with 16 and with 256 rows
     outer: bool = False          # the loop around the innermost one, which passes once: groups of 32
     contains: str = ""           # what only this loop has, where it is not the one with the most operations
+    operations: int = 0          # of the loop, where others of the function are for more rows
     vectors: int = 0             # of an element: vector instructions for 16 numbers, at most
 
 
@@ -66,22 +67,22 @@ ROWS = [
     # ---- neon
     decode("decode 4 bits, neon", "neon/gemm_many.c", "ck_decode_s4__neon", PLAIN, 128),
     tile("W8A8, neon", "neon/gemm_tiles.c", "tile_4x8", PLAIN, goal={"cortex-a72": 1.9}, decode="decode 4 bits, neon"),
-    one_row("W8A8, one row, neon", "neon/gemm_rows.c", "panel_s8_1", PLAIN, 512),
-    one_row("W4A8, one row, neon", "neon/gemm_rows.c", "panel_s4_1", PLAIN, 512),
+    one_row("W8A8, one row, neon", "neon/gemm_rows.c", "panel_s8", PLAIN, 256),
+    one_row("W4A8, one row, neon", "neon/gemm_rows.c", "panel_s4", PLAIN, 256),
     tile("W1A1, neon", "neon/gemm_signs.c", "panel_of_rows_2", PLAIN, per=4096, contains="cnt"),
     element("float32 to FP16", "neon/round.c", "ck_round_f16_f32__neon", 4, "fcvtn"),
     element("float32 to BF16", "neon/round.c", "ck_round_bf16_f32__neon", 28, "uzp2|addhn|subhn|cmtst|ushr"),
     element("float32 to uint8", "neon/quantize.c", "ck_quantize_u8_f32__neon", 21, "fcvtns"),
     element("ranges of rows", "neon/quantize.c", "ck_row_range_f32__neon", 12, "fminnm|fmin|fcmgt"),
     tile("FP16 and BF16 weights, widened", "neon/gemm_half.c", "ck_run_float_tile", ("cortex-a72",) + DOT, goal=0.98),
-    one_row("FP16, one row", "neon/gemm_half.c", "direct_f16_scaled", DOT, 64, goal={N1: 2.6, V1: 5.2}),
-    one_row("BF16, one row", "neon/gemm_half.c", "direct_bf16", DOT, 64, goal={N1: 3.9, V1: 7.8}),
+    one_row("FP16, one row", "neon/gemm_half.c", "direct_f16_scaled", DOT, 64, operations=132, goal={N1: 2.6, V1: 5.2}),
+    one_row("BF16, one row", "neon/gemm_half.c", "direct_bf16", DOT, 64, operations=128, goal={N1: 3.9, V1: 7.8}),
     tile("CSR, 64 rows", "neon/sparse_f32.c", "slice_1x1_16", DOT, goal={N1: 0.82, V1: 0.65, "neoverse-v2": 0.65}),
     tile("4×1, 24 rows", "neon/sparse_f32.c", "slice_4x1_6", DOT, goal=0.98),
     # ---- dotprod
     decode("decode 4 bits", "neon/gemm_many.c", "ck_decode_scaled_s4__neon", DOT, 128),
     decode("decode 2 bits", "neon/gemm_many.c", "ck_decode_scaled_s2__neon", DOT, 256),
-    decode("decode 1 bit", "neon/gemm_many.c", "ck_decode_s1__neon", DOT, 128),
+    decode("decode 1 bit", "neon/gemm_many.c", "ck_decode_set_s1__neon", DOT, 128),
     decode("decode 4 bits of groups", "neon/gemm_many.c", "ck_decode_s4__neon", DOT, 128),
     tile("W8A8", "dotprod/gemm_tiles.c", "tile_8x8", DOT, goal=3.8),
     tile("W4A8", "dotprod/gemm_tiles.c", "tile_8x8", DOT, decode="decode 4 bits", decoded_goals=(3.1, 3.7)),
@@ -93,7 +94,7 @@ ROWS = [
     one_row("W8A8, one row", "dotprod/gemm_rows.c", "panel_s8_1", DOT, 512, goal={N1: 28, V1: 42}),
     one_row("W4A8, one row", "dotprod/gemm_rows.c", "panel_s4_1", DOT, 512, goal={N1: 15, V1: 30}),
     one_row("W4A8, groups of 32, one row", "dotprod/gemm_rows.c", "grouped_panel_s4_1", DOT, 512, goal={N1: 12, V1: 25}, outer=True),
-    one_row("W2A8, one row", "dotprod/gemm_rows.c", "panel_s2_1", DOT, 256, goal={N1: 15, V1: 30}),
+    one_row("W2A8, one row", "dotprod/gemm_rows.c", "panel_s2_1", DOT, 512, goal={N1: 15, V1: 30}),
     one_row("W2A8, groups of 32, one row", "dotprod/gemm_rows.c", "grouped_panel_s2_1", DOT, 512, goal={N1: 12, V1: 25}, outer=True),
     one_row("W1A8, one row", "neon/gemm_lookup.c", "two_panels", DOT, 1024, contains="tbl", goal={N1: 22, V1: 25}),
     one_row("W1A1, one row", "dotprod/gemm_signs.c", "panel_of_rows_1", DOT, 1024, contains="cnt", goal={N1: 80, V1: 160}),
@@ -158,7 +159,7 @@ def chosen(all_loops, row):
     if row.vectors:
         best = min(inner, key=lambda x: abs(x.vector_instructions - row.vectors))
     else:
-        best = max(inner, key=lambda x: (x.operations, x.vector_instructions))
+        best = max(inner, key=lambda x: (-abs(x.operations - row.operations) if row.operations else x.operations, x.vector_instructions))
     if not row.outer:
         return best
     around = [x for x in all_loops if x.first <= best.first and best.last <= x.last and x is not best]

@@ -10,24 +10,25 @@
 // ---- Codes
 
 #define STEPS(bits, decode, decode_grouped, shift) \
-  {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode_grouped, shift, bits == 1, 0, ck_tile__dotprod, ck_grouped_tile__dotprod, ck_expand__neon}
+  {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode_grouped, shift, ck_tile__dotprod, ck_grouped_tile__dotprod, ck_expand__neon}
 static const ck_many_steps steps_s8 = STEPS(8, NULL, NULL, 0), steps_s4 = STEPS(4, ck_decode_scaled_s4__neon, ck_decode_s4__neon, 4),
                            steps_s2 = STEPS(2, ck_decode_scaled_s2__neon, ck_decode_s2__neon, 6);
 CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__dotprod, ck_gemm_rows_workspace__dotprod)
 CK_DEFINE_GEMM(gemm_s4, steps_s4, ck_gemm_rows_s4__dotprod, ck_gemm_rows_workspace__dotprod)
 CK_DEFINE_GEMM(gemm_s2, steps_s2, ck_gemm_rows_s2__dotprod, ck_gemm_rows_workspace__dotprod)
 
-#define CODES(bits)                                                                                                                       \
+#define CODES(bits, bytes, pack)                                                                                                                       \
   CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, ck_row_block, ck_fold, ck_few_rows, ck_row_chunk, 0, gemm_s##bits, ck_panel16_sizes_s##bits, \
-                 ck_panel16_pack_s##bits##__neon, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, ck_pack_signed_rows__neon, gemm_s##bits##_workspace)
-const ck_gemm_config ck_gemm_u8_s8__dotprod = CODES(8), ck_gemm_u7_s8__dotprod = CODES(8), ck_gemm_u8_s4__dotprod = CODES(4),
-                     ck_gemm_u8_s2__dotprod = CODES(2);
+                 ck_panel16_pack_s##bits##__neon, ck_panel16_unpack_s##bits, bytes, pack, gemm_s##bits##_workspace)
+#define SIGNED(bits) CODES(bits, ck_panel16_activation_bytes, ck_pack_signed_rows__neon)
+const ck_gemm_config ck_gemm_u8_s8__dotprod = SIGNED(8), ck_gemm_u7_s8__dotprod = SIGNED(8), ck_gemm_u8_s4__dotprod = SIGNED(4),
+                     ck_gemm_u8_s2__dotprod = SIGNED(2);
 
 // ---- 1 bit
 
-static const ck_many_steps steps_s1 = STEPS(1, ck_decode_s1__neon, ck_decode_s1__neon, 0);
+static const ck_many_steps steps_s1 = STEPS(1, ck_decode_set_s1__neon, ck_decode_s1__neon, 0);
 CK_DEFINE_GEMM(gemm_s1, steps_s1, ck_gemm_lookup_s1__neon, ck_gemm_lookup_workspace__neon)
-const ck_gemm_config ck_gemm_u8_s1__dotprod = CODES(1);
+const ck_gemm_config ck_gemm_u8_s1__dotprod = CODES(1, ck_summed_signed_rows_bytes__neon, ck_pack_summed_signed_rows__neon);
 
 #define SIGNS(kernel)                                                                                                                              \
   CK_GEMM_CONFIG(CK_PANEL16_WORDS, 1, ck_panel, 1, 64, 0, ck_row_chunk, 0, kernel, ck_panel16x64_sizes, ck_panel16x64_pack, ck_panel16x64_unpack, \

@@ -2,7 +2,7 @@
 //
 // Limits, weights a cycle on Neoverse N1 and V1: 8 bits 2 and 3 loads of 16 weights, 32 and 48; 4 bits 4 operations for 32 weights, 16 and 32; 2 bits 8 for 64, 16
 // and 32: one row keeps codes where they lie in their bytes, masked, with a sum for each place, which are shifted once at the end; 2 to 4 rows, and
-// groups, shift codes, 10 for 64.
+// groups, where sums of places would have to be put together for each, shift codes, 10 for 64.
 #if defined(__aarch64__)
 #include "kernels.h"
 
@@ -76,22 +76,27 @@ CK_INLINE void add_folds(int bits, int R, int S, size_t folds, const int8_t *x[]
   } while (--folds > 0);
 }
 
-// One row of 2-bit codes. A sum of codes at bits 2·i is 4ⁱ times what is wanted, less than 255 · 192 · 65,536 / 4 < 2³².
-CK_INLINE void add_s2_in_place(size_t folds, const int8_t *x, const uint8_t *codes, int32x4_t sums[ck_panel_vectors]) {
+// One row of 2-bit codes, added to sums. A sum of codes at bits 2·i is 4ⁱ times what is wanted, less than 255 · 192 · 65,536 / 4 < 2³².
+CK_INLINE void add_s2_in_place(size_t folds, const int8_t **x, const uint8_t **codes, int32x4_t sums[ck_panel_vectors]) {
   uint32x4_t c[4][4];
-  CK_UNROLL for (int i = 0; i < 4; i++) CK_UNROLL for (int q = 0; q < 4; q++) c[i][q] = vdupq_n_u32(0);
-  for (size_t left = 2 * folds; left > 0; left--, x += 16, codes += unit) {
-    uint8x16_t u = unsigned_codes(x);
-    CK_UNROLL for (int q = 0; q < 4; q++) {
-      uint8x16_t b = vld1q_u8(codes + 16 * q);
-      c[0][q] = vdotq_laneq_u32(c[0][q], vandq_u8(b, vdupq_n_u8(0x03)), u, 0);
-      c[1][q] = vdotq_laneq_u32(c[1][q], vandq_u8(b, vdupq_n_u8(0x0C)), u, 1);
-      c[2][q] = vdotq_laneq_u32(c[2][q], vandq_u8(b, vdupq_n_u8(0x30)), u, 2);
-      c[3][q] = vdotq_laneq_u32(c[3][q], vandq_u8(b, vdupq_n_u8(0xC0)), u, 3);
-    }
+  CK_UNROLL for (int q = 0; q < 4; q++) {
+    c[0][q] = vreinterpretq_u32_s32(sums[q]);
+    c[1][q] = c[2][q] = c[3][q] = vdupq_n_u32(0);
   }
+  do {
+    CK_UNROLL for (int half = 0; half < 2; half++, *x += 16, *codes += unit) {
+      uint8x16_t u = unsigned_codes(*x);
+      CK_UNROLL for (int q = 0; q < 4; q++) {
+        uint8x16_t b = vld1q_u8(*codes + 16 * q);
+        c[0][q] = vdotq_laneq_u32(c[0][q], vandq_u8(b, vdupq_n_u8(0x03)), u, 0);
+        c[1][q] = vdotq_laneq_u32(c[1][q], vandq_u8(b, vdupq_n_u8(0x0C)), u, 1);
+        c[2][q] = vdotq_laneq_u32(c[2][q], vandq_u8(b, vdupq_n_u8(0x30)), u, 2);
+        c[3][q] = vdotq_laneq_u32(c[3][q], vandq_u8(b, vdupq_n_u8(0xC0)), u, 3);
+      }
+    }
+  } while (--folds > 0);
   CK_UNROLL for (int q = 0; q < 4; q++)
-    sums[q] = vreinterpretq_s32_u32(vaddq_u32(vaddq_u32(c[0][q], vshrq_n_u32(c[1][q], 2)), vaddq_u32(vshrq_n_u32(c[2][q], 4), vshrq_n_u32(c[3][q], 6))));
+    sums[q] = vreinterpretq_s32_u32(vsraq_n_u32(vsraq_n_u32(vsraq_n_u32(c[0][q], c[1][q], 2), c[2][q], 4), c[3][q], 6));
 }
 
 // R rows from `row` on × a panel, all of K.
@@ -103,7 +108,7 @@ CK_INLINE void panel_of_rows(int bits, int R, const ck_few_rows_call *f, size_t 
   CK_UNROLL for (int r = 0; r < R; r++) x[r] = (const int8_t *)f->x->codes + (row + (size_t)r) * padded;
   int32x4_t c[ck_few_rows][2][4];
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int s = 0; s < S; s++) CK_UNROLL for (int q = 0; q < 4; q++) c[r][s][q] = vdupq_n_s32(0);
-  if (bits == 2 && R == 1) add_s2_in_place(f->folds, x[0], codes, c[0][0]);
+  if (bits == 2 && R == 1) add_s2_in_place(f->folds, &x[0], &codes, c[0][0]);
   else add_folds(bits, R, S, f->folds, x, &codes, c);
   CK_UNROLL for (int r = 0; r < R; r++) {
     size_t m = row + (size_t)r;
@@ -121,15 +126,16 @@ CK_INLINE void segment_of_rows(int bits, int R, const ck_few_rows_call *f, size_
   const uint8_t *codes = f->w->codes + (panel * padded + folds[0] * ck_fold) * ck_panel / 8 * (size_t)bits;
   CK_UNROLL for (int r = 0; r < R; r++) x[r] = (const int8_t *)f->x->codes + (row + (size_t)r) * padded + folds[0] * ck_fold;
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vdupq_n_s32(0);
-  for (size_t fold = folds[0], end; fold < folds[1]; fold = end) {
-    end = ck_piece_end(f->w, fold, folds[1]);
+  ck_piece p = ck_first_piece(f->w, folds);
+  for (const int8_t *multipliers = ck_first_multipliers(f->w, panel, &p); p.fold < folds[1]; ck_next_piece(&p), multipliers += ck_panel) {
     int32x4_t c[grouped_rows][2][4], m[4];
     CK_UNROLL for (int r = 0; r < R; r++) {
       const int32_t *before = f->before[row + (size_t)r];
-      CK_UNROLL for (int q = 0; q < 4; q++) c[r][0][q] = vdupq_n_s32(bits == 8 ? 0 : offset * (before[fold] - before[end]));
+      int32x4_t start = vdupq_n_s32(bits == 8 ? 0 : offset * (before[p.fold] - before[p.end]));
+      CK_UNROLL for (int q = 0; q < 4; q++) c[r][0][q] = start;
     }
-    add_folds(bits, R, 1, end - fold, x, &codes, c);
-    ck_expand_vectors(ck_multipliers_of(f->w, panel, fold), m);
+    add_folds(bits, R, 1, p.end - p.fold, x, &codes, c);
+    ck_expand_vectors(multipliers, m);
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vmlaq_s32(sums[r][q], c[r][0][q], m[q]);
   }
 }

@@ -36,7 +36,7 @@ static void expand(const int8_t *packed, int32_t *multipliers) {
 CK_TARGET_END
 
 #define STEPS(bits, k_step, decode, decode_grouped, shift) \
-  {bits, 0, k_step, 2 * ck_panel * sizeof(int32_t), decode, decode_grouped, shift, bits == 1, bits == 1, ck_tile__i8mm, ck_grouped_tile__i8mm, expand}
+  {bits, 0, k_step, 2 * ck_panel * sizeof(int32_t), decode, decode_grouped, shift, ck_tile__i8mm, ck_grouped_tile__i8mm, expand}
 static const ck_many_steps steps_s8 = STEPS(8, ck_fold, NULL, NULL, 0), steps_s4 = STEPS(4, ck_fold, decode_scaled_s4, decode_s4, 4),
                            steps_s2 = STEPS(2, ck_fold, decode_scaled_s2, decode_s2, 6), steps_s1 = STEPS(1, 2 * ck_fold, decode_set_s1, decode_s1, 0);
 CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__i8mm, ck_gemm_rows_workspace__i8mm)

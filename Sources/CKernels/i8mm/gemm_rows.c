@@ -147,14 +147,14 @@ CK_INLINE void segment_of_pair(int bits, int R, const ck_few_rows_call *f, size_
   const uint8_t *codes = f->w->codes + panel * ck_panel16x8_bytes(bits, f->w->inputs) + folds[0] * ck_fold * ck_panel / 8 * (size_t)bits;
   int is_upper = 0;
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vdupq_n_s32(0);
-  for (size_t fold = folds[0], end; fold < folds[1]; fold = end) {
-    end = ck_piece_end(f->w, fold, folds[1]);
-    int32x4_t c[1][blocks], rows[2][4], m[4], start = bits < 8 ? start_of_piece(bits, f->before[row], fold, end) : vdupq_n_s32(0);
+  ck_piece p = ck_first_piece(f->w, folds);
+  for (const int8_t *multipliers = ck_first_multipliers(f->w, panel, &p); p.fold < folds[1]; ck_next_piece(&p), multipliers += ck_panel) {
+    int32x4_t c[1][blocks], rows[2][4], m[4], start = bits < 8 ? start_of_piece(bits, f->before[row], p.fold, p.end) : vdupq_n_s32(0);
     CK_UNROLL for (int q = 0; q < blocks; q++) c[0][q] = bits == 1 ? vdupq_n_s32(0) : start;
-    add_folds(bits, 1, end - fold, x, &codes, &is_upper, c);
+    add_folds(bits, 1, p.end - p.fold, x, &codes, &is_upper, c);
     if (bits == 1) CK_UNROLL for (int q = 0; q < blocks; q++) c[0][q] = vaddq_s32(vaddq_s32(c[0][q], c[0][q]), start);
     rows_of_blocks(R, c[0], rows);
-    ck_expand_vectors(ck_multipliers_of(f->w, panel, fold), m);
+    ck_expand_vectors(multipliers, m);
     CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vmlaq_s32(sums[r][q], rows[r][q], m[q]);
   }
 }

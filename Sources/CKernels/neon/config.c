@@ -14,23 +14,24 @@ static size_t no_few_workspace(size_t inputs) {
   return 0;
 }
 
-#define STEPS(bits, decode, shift) \
-  {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode, shift, bits == 1, 0, ck_tile__neon, ck_grouped_tile__neon, ck_expand__neon}
-static const ck_many_steps steps_s8 = STEPS(8, NULL, 0), steps_s4 = STEPS(4, ck_decode_s4__neon, 0), steps_s2 = STEPS(2, ck_decode_s2__neon, 0);
+#define STEPS(bits, decode, decode_grouped) \
+  {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode_grouped, 0, ck_tile__neon, ck_grouped_tile__neon, ck_expand__neon}
+static const ck_many_steps steps_s8 = STEPS(8, NULL, NULL), steps_s4 = STEPS(4, ck_decode_s4__neon, ck_decode_s4__neon), steps_s2 = STEPS(2, ck_decode_s2__neon, ck_decode_s2__neon);
 CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__neon, no_few_workspace)
 CK_DEFINE_GEMM(gemm_s4, steps_s4, ck_gemm_rows_s4__neon, no_few_workspace)
 CK_DEFINE_GEMM(gemm_s2, steps_s2, ck_gemm_rows_s2__neon, no_few_workspace)
 
-#define CODES(bits)                                                                                                                       \
+#define CODES(bits, bytes, pack)                                                                                                                       \
   CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, ck_row_block, ck_fold, ck_few_rows, ck_row_chunk, 0, gemm_s##bits, ck_panel16_sizes_s##bits, \
-                 ck_panel16_pack_s##bits##__neon, ck_panel16_unpack_s##bits, ck_panel16_activation_bytes, ck_pack_signed_rows__neon, gemm_s##bits##_workspace)
-const ck_gemm_config ck_gemm_u8_s8__neon = CODES(8), ck_gemm_u7_s8__neon = CODES(8), ck_gemm_u8_s4__neon = CODES(4), ck_gemm_u8_s2__neon = CODES(2);
+                 ck_panel16_pack_s##bits##__neon, ck_panel16_unpack_s##bits, bytes, pack, gemm_s##bits##_workspace)
+#define SIGNED(bits) CODES(bits, ck_panel16_activation_bytes, ck_pack_signed_rows__neon)
+const ck_gemm_config ck_gemm_u8_s8__neon = SIGNED(8), ck_gemm_u7_s8__neon = SIGNED(8), ck_gemm_u8_s4__neon = SIGNED(4), ck_gemm_u8_s2__neon = SIGNED(2);
 
 // ---- 1 bit
 
-static const ck_many_steps steps_s1 = STEPS(1, ck_decode_s1__neon, 0);
+static const ck_many_steps steps_s1 = STEPS(1, ck_decode_set_s1__neon, ck_decode_s1__neon);
 CK_DEFINE_GEMM(gemm_s1, steps_s1, ck_gemm_lookup_s1__neon, ck_gemm_lookup_workspace__neon)
-const ck_gemm_config ck_gemm_u8_s1__neon = CODES(1);
+const ck_gemm_config ck_gemm_u8_s1__neon = CODES(1, ck_summed_signed_rows_bytes__neon, ck_pack_summed_signed_rows__neon);
 
 size_t ck_no_workspace__neon(const ck_gemm_shape *shape, size_t rows) {
   (void)shape, (void)rows;

@@ -17,16 +17,30 @@ static void make_signed(uint8_t *codes, size_t rows, size_t inputs, size_t padde
   }
 }
 
-void ck_pack_signed_rows__neon(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+static int32_t sum_of_signed(const uint8_t *codes, size_t padded) {
+  int32x4_t sum = vdupq_n_s32(0);
+  for (size_t k = 0; k < padded; k += 16) sum = vpadalq_s16(sum, vpaddlq_s8(vld1q_s8((const int8_t *)codes + k)));
+  return vaddvq_s32(sum);
+}
+
+static void pack_signed(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, uint8_t *workspace, int32_t *sums) {
   size_t padded = ck_round_up(x->inputs, ck_fold);
   for (size_t row = row_begin; row < row_end; row += ck_row_block) {
     size_t rows = row_end - row < ck_row_block ? row_end - row : ck_row_block;
     uint8_t *codes = x->rows <= ck_few_rows ? to->codes + row * padded : workspace;
     ck_codes_of_rows(x, row, rows, codes, padded, to, ck_quantize_rows_u8_f32__neon, ck_quantize_u8_f32__neon);
     make_signed(codes, rows, x->inputs, padded);
+    for (size_t r = 0; sums != NULL && r < rows; r++) sums[row + r] = sum_of_signed(codes + r * padded, padded);
     if (x->rows > ck_few_rows) ck_interleave_u8__neon(codes, rows, padded, padded, to->codes + row * padded);
   }
 }
+void ck_pack_signed_rows__neon(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  pack_signed(x, row_begin, row_end, to, workspace, NULL);
+}
+void ck_pack_summed_signed_rows__neon(const ck_gemm_source *x, size_t row_begin, size_t row_end, const ck_gemm_codes_out *to, void *workspace) {
+  pack_signed(x, row_begin, row_end, to, workspace, (int32_t *)(void *)(to->codes + ck_panel16_activation_bytes(x->rows, x->inputs)));
+}
+size_t ck_summed_signed_rows_bytes__neon(size_t rows, size_t inputs) { return ck_panel16_activation_bytes(rows, inputs) + rows * sizeof(int32_t); }
 
 // Rows 2·i and 2·i + 1, 8 codes of each at a time, `step` bytes from those to the next ones.
 static void interleave_pair(const uint8_t *first, const uint8_t *second, size_t padded, uint8_t *to, size_t step) {

@@ -1,7 +1,7 @@
 // Decoding of panels to signed bytes, once for many rows (gemm_many.h), as text for units of 64 bytes (panel16x4) and of 128 (panel16x8). Where a byte holds
 // codes of several units, these follow each other from its lowest bits on.
 //
-// Operations for 16 weights: 4 bits 2, scaled 1.5; 2 bits 2.5, scaled 1.75; 1 bit 2.5 (panel16x4), 2 or 1 (panel16x8).
+// Operations for 16 weights: 4 bits 2, scaled 1.5; 2 bits 2.5, scaled 1.75; 1 bit 2.5 (panel16x4), 2 (panel16x8), or one less.
 #ifndef CK_NEON_GEMM_DECODE_H
 #define CK_NEON_GEMM_DECODE_H
 
@@ -57,21 +57,21 @@ CK_INLINE uint8x16_t ck_minus_sign(uint8x16_t b, uint8x16_t mask) {
   return vorrq_u8(is_set, vdupq_n_u8(1));
 }
 
-// panel16x4: 16 bytes are 16 outputs × 8 inputs. TBL repeats the byte of an output for its four inputs.
-CK_INLINE void ck_decode_s1_by_outputs(const uint8_t *codes, size_t folds, int8_t *w) {
+// panel16x4: 16 bytes are 16 outputs × 8 inputs. TBL repeats the byte of an output for its four inputs. −1 where a bit is set, else 1 or, with `zeros`, 0.
+CK_INLINE void ck_decode_s1_by_outputs(int zeros, const uint8_t *codes, size_t folds, int8_t *w) {
   const uint8x16_t low = vreinterpretq_u8_u32(vdupq_n_u32(0x08040201)), high = vreinterpretq_u8_u32(vdupq_n_u32(0x80402010));
   const uint8x16_t step = vdupq_n_u8(4), first = vcombine_u8(vcreate_u8(0x0101010100000000), vcreate_u8(0x0303030302020202));
   const uint8x16_t second = vaddq_u8(first, step), third = vaddq_u8(second, step), fourth = vaddq_u8(third, step);
   for (size_t left = folds * 4; left > 0; left--, codes += ck_panel, w += 8 * ck_panel) {
     uint8x16_t b = vld1q_u8(codes), v[4] = {vqtbl1q_u8(b, first), vqtbl1q_u8(b, second), vqtbl1q_u8(b, third), vqtbl1q_u8(b, fourth)};
     CK_UNROLL for (size_t i = 0; i < 4; i++) {
-      ck_store_weights(w + 16 * i, ck_minus_sign(v[i], low));
-      ck_store_weights(w + 64 + 16 * i, ck_minus_sign(v[i], high));
+      ck_store_weights(w + 16 * i, (zeros ? vtstq_u8 : ck_minus_sign)(v[i], low));
+      ck_store_weights(w + 64 + 16 * i, (zeros ? vtstq_u8 : ck_minus_sign)(v[i], high));
     }
   }
 }
 
-// panel16x8: a byte has the bits of eight units. −1 where a bit is set, else 1 or, with `zeros`, 0.
+// panel16x8: a byte has the bits of eight units.
 CK_INLINE void ck_decode_s1_by_units(int zeros, size_t unit_bytes, const uint8_t *codes, size_t folds, int8_t *w) {
   for (size_t left = folds * ck_fold_bytes / (8 * unit_bytes); left > 0; left--, codes += unit_bytes, w += 8 * unit_bytes)
     CK_UNROLL for (size_t i = 0; i < unit_bytes; i += 16) {

@@ -83,32 +83,48 @@ typedef struct row_of_tables {
   size_t row, folds;
 } row_of_tables;
 
-// P panels from `panel` on. Σ x · code = 2 · Σ of set bits − Σ x.
+// Σ x · code = 2 · Σ of set bits − Σ x.
+CK_INLINE void code_sums(const row_of_tables *t, const size_t folds[2], int32x4_t sums[4]) {
+  size_t behind = folds[1] == t->folds ? t->folds * ck_fold - t->w->inputs : 0;
+  int32x4_t sum_of_x = vdupq_n_s32(t->before[folds[1]] - t->before[folds[0]] - 128 * (int32_t)behind);
+  CK_UNROLL for (int q = 0; q < 4; q++) sums[q] = vsubq_s32(vaddq_s32(sums[q], sums[q]), sum_of_x);
+}
+
+// A segment with groups.
+CK_INLINE void grouped_segment(int P, const row_of_tables *t, const uint8_t *const codes[], size_t panel, const size_t folds[2], int32x4_t sums[][4]) {
+  size_t groups = ck_gemm_groups(t->w->inputs, t->w->group);
+  CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int q = 0; q < 4; q++) sums[p][q] = vdupq_n_s32(0);
+  ck_piece i = ck_first_piece(t->w, folds);
+  for (const int8_t *multipliers = ck_first_multipliers(t->w, panel, &i); i.fold < folds[1]; ck_next_piece(&i), multipliers += ck_panel) {
+    const size_t piece_folds[2] = {i.fold, i.end};
+    int32x4_t piece[most_panels][4], m[4];
+    sums_of_piece(P, t->tables, codes, piece_folds, piece);
+    CK_UNROLL for (int p = 0; p < P; p++) {
+      code_sums(t, piece_folds, piece[p]);
+      ck_expand_vectors(multipliers + (size_t)p * groups * ck_panel, m);
+      CK_UNROLL for (int q = 0; q < 4; q++) sums[p][q] = vmlaq_s32(sums[p][q], piece[p][q], m[q]);
+    }
+  }
+}
+
+// P panels from `panel` on.
 CK_INLINE void panels_of_row(int P, const row_of_tables *t, size_t panel) {
   const ck_gemm_weights *w = t->w;
   const uint8_t *codes[most_panels];
   float totals[most_panels][ck_panel];
-  size_t segment_folds = ck_segment_folds(w, 1, t->folds), behind = t->folds * ck_fold - w->inputs;
+  size_t segment_folds = ck_segment_folds(w, 1, t->folds);
   CK_UNROLL for (int p = 0; p < P; p++) codes[p] = w->codes + (panel + (size_t)p) * t->folds * ck_fold / 8 * ck_panel;
-  for (size_t fold = 0, segment = 0; fold < t->folds; segment++) {
-    int32x4_t sums[most_panels][4], piece[most_panels][4], m[4];
-    size_t last = fold + segment_folds < t->folds ? fold + segment_folds : t->folds;
-    CK_UNROLL for (int p = 0; p < P; p++) CK_UNROLL for (int q = 0; q < 4; q++) sums[p][q] = vdupq_n_s32(0);
-    while (fold < last) {
-      const size_t folds[2] = {fold, w->group > 0 ? ck_piece_end(w, fold, last) : last};
-      int32_t sum_of_x = t->before[folds[1]] - t->before[fold] - (folds[1] == t->folds ? 128 * (int32_t)behind : 0);
-      sums_of_piece(P, t->tables, codes, folds, piece);
-      CK_UNROLL for (int p = 0; p < P; p++) {
-        if (w->group > 0) ck_expand_vectors(ck_multipliers_of(w, panel + (size_t)p, fold), m);
-        CK_UNROLL for (int q = 0; q < 4; q++) {
-          int32x4_t code_sums = vsubq_s32(vaddq_s32(piece[p][q], piece[p][q]), vdupq_n_s32(sum_of_x));
-          sums[p][q] = w->group > 0 ? vmlaq_s32(sums[p][q], code_sums, m[q]) : code_sums;
-        }
-      }
-      fold = folds[1];
+  for (size_t fold = 0, segment = 0; fold < t->folds; fold += segment_folds, segment++) {
+    int32x4_t sums[most_panels][4];
+    const size_t folds[2] = {fold, fold + segment_folds < t->folds ? fold + segment_folds : t->folds};
+    if (w->group > 0) {
+      grouped_segment(P, t, codes, panel, folds, sums);
+    } else {
+      sums_of_piece(P, t->tables, codes, folds, sums);
+      CK_UNROLL for (int p = 0; p < P; p++) code_sums(t, folds, sums[p]);
     }
     CK_UNROLL for (int p = 0; p < P; p++)
-      ck_end_segment(w, t->x, t->y, t->row, panel + (size_t)p, segment, fold == t->folds, t->x->zero_points[t->row], sums[p], totals[p]);
+      ck_end_segment(w, t->x, t->y, t->row, panel + (size_t)p, segment, folds[1] == t->folds, t->x->zero_points[t->row], sums[p], totals[p]);
   }
 }
 __attribute__((noinline)) static void one_panel(const row_of_tables *t, size_t panel) { panels_of_row(1, t, panel); }

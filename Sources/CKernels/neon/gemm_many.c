@@ -6,7 +6,8 @@ CK_TARGET_BEGIN(CK_TARGET_NEON)
 
 void ck_decode_s4__neon(const uint8_t *codes, size_t folds, int8_t *w) { ck_decode_s4(0, 64, codes, folds, w); }
 void ck_decode_s2__neon(const uint8_t *codes, size_t folds, int8_t *w) { ck_decode_s2(0, 64, codes, folds, w); }
-void ck_decode_s1__neon(const uint8_t *codes, size_t folds, int8_t *w) { ck_decode_s1_by_outputs(codes, folds, w); }
+void ck_decode_s1__neon(const uint8_t *codes, size_t folds, int8_t *w) { ck_decode_s1_by_outputs(0, codes, folds, w); }
+void ck_decode_set_s1__neon(const uint8_t *codes, size_t folds, int8_t *w) { ck_decode_s1_by_outputs(1, codes, folds, w); }
 void ck_decode_scaled_s4__neon(const uint8_t *codes, size_t folds, int8_t *w) { ck_decode_s4(1, 64, codes, folds, w); }
 void ck_decode_scaled_s2__neon(const uint8_t *codes, size_t folds, int8_t *w) { ck_decode_s2(1, 64, codes, folds, w); }
 
@@ -82,8 +83,8 @@ static void correct_sums(const panel_of_weights *b, const ck_gemm_activations *x
   for (size_t m = rows[0]; m < rows[1]; m++, sums++)
     CK_UNROLL for (size_t i = 0; i < ck_panel; i += 4) {
       int32x4_t sum = vld1q_s32(*sums + i);
-      if (b->w->group == 0 && b->steps->has_row_sums) sum = vsubq_s32(vmulq_n_s32(sum, -2), vdupq_n_s32(row_sums[m]));
-      else sum = b->steps->negates ? vnegq_s32(sum) : vshlq_s32(sum, right);
+      if (b->w->group == 0 && b->steps->bits == 1) sum = vsubq_s32(vmulq_n_s32(sum, -2), vdupq_n_s32(row_sums[m]));
+      else sum = b->steps->bits == 1 ? vnegq_s32(sum) : vshlq_s32(sum, right);
       vst1q_s32(*sums + i, sum);
     }
 }
@@ -115,7 +116,7 @@ static void multiply_rows(const panel_of_weights *b, const ck_gemm_activations *
     ck_pieces pieces = {b->p->folds + piece, b->p->multipliers + piece * piece_numbers, 0};
     for (; at < end; pieces.count++) at += b->p->folds[piece++];
     b->steps->grouped_tile(codes + fold * ck_fold * ck_row_block, b->units + fold * ck_fold_bytes, &pieces, count, sums);
-    if (b->steps->negates) correct_sums(b, x, rows, sums);
+    if (b->steps->bits == 1) correct_sums(b, x, rows, sums);
     end_rows(b, x, y, rows, segment, end == b->folds, sums, totals);
     fold = end;
   }

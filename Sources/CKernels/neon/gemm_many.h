@@ -8,8 +8,8 @@
 //   4, 2 bits       the code; or, with SDOT and USMMLA and without groups, 16 and 64 times the code, which saves the subtraction: 2 operations instead of 4
 //                   for 32 codes of 4 bits, 6 instead of 10 for 64 of 2, and one that turns unsigned codes into signed ones. Sums are shifted back at the end
 //                   and fit: 255 · 8 · 16 · 65,536 = 255 · 2 · 64 · 65,536 = 2,139,095,040 < 2³¹.
-//   1 bit           −1 where the bit is set, else 1: minus the code, and sums are negated. Padding meets zeros. With USMMLA and without groups −1 where the bit is
-//                   set, else 0, which is one operation instead of two: Σ x · code = −2 · sum − Σ x, and Σ x of each row, an int32, follows the codes.
+//   1 bit           −1 where the bit is set, else 0: Σ x · code = −2 · sum − Σ x, and Σ x of each row, an int32, follows the codes. With groups −1 where it is
+//                   set, else 1: sums are negated, and padding meets zeros.
 #ifndef CK_NEON_GEMM_MANY_H
 #define CK_NEON_GEMM_MANY_H
 
@@ -41,8 +41,6 @@ typedef struct ck_many_steps {
   size_t piece_bytes;  // of the multipliers of a piece
   ck_fn_decode *_Nullable decode, *_Nullable decode_grouped;  // null for 8 bits
   int shift;                                                  // of sums without groups, to the right
-  int negates;                                                // 1 bit: all sums
-  int has_row_sums;                                           // sums without groups are those of set bits, negative
   ck_fn_tile *_Nonnull tile;
   ck_fn_grouped_tile *_Nonnull grouped_tile;
   ck_fn_expand *_Nonnull expand;
@@ -54,7 +52,7 @@ void ck_gemm_many__neon(const ck_many_steps *_Nonnull steps, const ck_gemm_weigh
 size_t ck_gemm_many_workspace__neon(const ck_many_steps *_Nonnull steps, const ck_gemm_shape *_Nonnull shape);
 
 // Decoding of panel16x4 (gemm_decode.h), plain for neon and for groups, and scaled.
-ck_fn_decode ck_decode_s4__neon, ck_decode_s2__neon, ck_decode_s1__neon, ck_decode_scaled_s4__neon, ck_decode_scaled_s2__neon;
+ck_fn_decode ck_decode_s4__neon, ck_decode_s2__neon, ck_decode_s1__neon, ck_decode_set_s1__neon, ck_decode_scaled_s4__neon, ck_decode_scaled_s2__neon;
 // Multipliers in order of the outputs.
 ck_fn_expand ck_expand__neon;
 

@@ -1,13 +1,13 @@
-// Integer gemm for up to 4 rows without dot products, two rows at a time (gemm_rows.h; codes of 4 and 2 bits are made signed here, so that nothing has to be
-// taken off). Units meet as in gemm_tiles.c: SMULL and SMLAL, two products in int16, SADALP.
+// Integer gemm for up to 4 rows without dot products, one row after the other on a panel (gemm_rows.h; codes of 4 and 2 bits are made signed here, so that nothing
+// has to be taken off). Units meet as in gemm_tiles.c: SMULL and SMLAL, two products in int16, SADALP.
 //
-// Limit: the one pipe that multiplies, 8 weights a cycle for one row, whatever their bits.
+// Limit: the one pipe that multiplies, 8 products a cycle, whatever the bits of weights; two rows at once would not fit the registers.
 #if defined(__aarch64__)
 #include "gemm_rows.h"
 
 CK_TARGET_BEGIN(CK_TARGET_NEON)
 
-enum { unit = 4 * ck_panel, rows_at_once = 2 };
+enum { unit = 4 * ck_panel };
 
 // Sums of 16 outputs, each in two neighbouring halves.
 typedef struct row_halves {
@@ -25,8 +25,8 @@ CK_INLINE void add_units(int q, int8x16_t first, int8x16_t second, const int8_t 
   s->c[2 * q + 1] = vpadalq_s16(s->c[2 * q + 1], high);
 }
 
-// 16 inputs of R rows.
-CK_INLINE void add_step(int bits, int R, const int8_t *const x[], const uint8_t *codes, row_halves s[]) {
+// 16 inputs.
+CK_INLINE void add_step(int bits, const int8_t *x, const uint8_t *codes, row_halves *s) {
   const uint8x16_t low = vdupq_n_u8(bits == 4 ? 15 : 3);
   CK_UNROLL for (int q = 0; q < 4; q++) {
     const uint8_t *at = codes + 16 * q;
@@ -42,70 +42,61 @@ CK_INLINE void add_step(int bits, int R, const int8_t *const x[], const uint8_t 
       w[0] = less(vandq_u8(all, low), 2), w[1] = less(vandq_u8(vshrq_n_u8(all, 2), low), 2);
       w[2] = less(vandq_u8(vshrq_n_u8(all, 4), low), 2), w[3] = less(vshrq_n_u8(all, 6), 2);
     }
-    CK_UNROLL for (int r = 0; r < R; r++) {
-      add_units(q, w[0], w[1], x[r], s + r);
-      add_units(q, w[2], w[3], x[r] + 8, s + r);
-    }
+    add_units(q, w[0], w[1], x, s);
+    add_units(q, w[2], w[3], x + 8, s);
+    if (bits == 2) CK_KEEP_IN_MEMORY();  // codes of the next outputs wait there
   }
 }
 
-CK_INLINE void add_folds(int bits, int R, size_t folds, const int8_t *x[], const uint8_t **codes, int32x4_t sums[][4]) {
-  row_halves s[rows_at_once];
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int i = 0; i < 8; i++) s[r].c[i] = vdupq_n_s32(0);
+CK_INLINE void add_folds(int bits, size_t folds, const int8_t **x, const uint8_t **codes, int32x4_t sums[4]) {
+  row_halves s;
+  CK_UNROLL for (int i = 0; i < 8; i++) s.c[i] = vdupq_n_s32(0);
   for (size_t left = 2 * folds; left > 0; left--) {
-    add_step(bits, R, x, *codes, s);
-    CK_UNROLL for (int r = 0; r < R; r++) x[r] += 16;
+    add_step(bits, *x, *codes, &s);
+    *x += 16;
     *codes += 2 * bits * ck_panel;
   }
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vpaddq_s32(s[r].c[2 * q], s[r].c[2 * q + 1]);
+  CK_UNROLL for (int q = 0; q < 4; q++) sums[q] = vpaddq_s32(s.c[2 * q], s.c[2 * q + 1]);
 }
 
-// A segment, folds[0] ..< folds[1], of R rows × a panel.
-CK_INLINE void segment_of_rows(int bits, int R, const ck_few_rows_call *f, size_t row, size_t panel, const size_t folds[2], int32x4_t sums[][4]) {
+// A segment, folds[0] ..< folds[1], of a row × a panel.
+CK_INLINE void segment_of_row(int bits, const ck_few_rows_call *f, size_t row, size_t panel, const size_t folds[2], int32x4_t sums[4]) {
   size_t padded = f->folds * ck_fold;
-  const int8_t *x[rows_at_once];
+  const int8_t *x = (const int8_t *)f->x->codes + row * padded + folds[0] * ck_fold;
   const uint8_t *codes = f->w->codes + (panel * padded + folds[0] * ck_fold) * ck_panel / 8 * (size_t)bits;
-  CK_UNROLL for (int r = 0; r < R; r++) x[r] = (const int8_t *)f->x->codes + (row + (size_t)r) * padded + folds[0] * ck_fold;
   if (f->w->group == 0) {
-    add_folds(bits, R, folds[1] - folds[0], x, &codes, sums);
+    add_folds(bits, folds[1] - folds[0], &x, &codes, sums);
     return;
   }
-  CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vdupq_n_s32(0);
-  for (size_t fold = folds[0], end; fold < folds[1]; fold = end) {
-    int32x4_t piece[rows_at_once][4], m[4];
-    end = ck_piece_end(f->w, fold, folds[1]);
-    add_folds(bits, R, end - fold, x, &codes, piece);
-    ck_expand_vectors(ck_multipliers_of(f->w, panel, fold), m);
-    CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int q = 0; q < 4; q++) sums[r][q] = vmlaq_s32(sums[r][q], piece[r][q], m[q]);
+  CK_UNROLL for (int q = 0; q < 4; q++) sums[q] = vdupq_n_s32(0);
+  ck_piece p = ck_first_piece(f->w, folds);
+  for (const int8_t *multipliers = ck_first_multipliers(f->w, panel, &p); p.fold < folds[1]; ck_next_piece(&p), multipliers += ck_panel) {
+    int32x4_t piece[4], m[4];
+    add_folds(bits, p.end - p.fold, &x, &codes, piece);
+    ck_expand_vectors(multipliers, m);
+    CK_UNROLL for (int q = 0; q < 4; q++) sums[q] = vmlaq_s32(sums[q], piece[q], m[q]);
   }
 }
 
-CK_INLINE void panel_of_rows(int bits, int R, const ck_few_rows_call *f, size_t row, size_t panel) {
-  float totals[rows_at_once][ck_panel];
+CK_INLINE void panel_of_row(int bits, const ck_few_rows_call *f, size_t row, size_t panel) {
+  float totals[ck_panel];
   size_t segment_folds = ck_segment_folds(f->w, bits, f->folds);
   for (size_t fold = 0, segment = 0; fold < f->folds; fold += segment_folds, segment++) {
     const size_t folds[2] = {fold, fold + segment_folds < f->folds ? fold + segment_folds : f->folds};
-    int32x4_t sums[rows_at_once][4];
-    segment_of_rows(bits, R, f, row, panel, folds, sums);
-    CK_UNROLL for (int r = 0; r < R; r++) {
-      size_t m = row + (size_t)r;
-      ck_end_segment(f->w, f->x, f->y, m, panel, segment, folds[1] == f->folds, f->x->zero_points[m] - 128, sums[r], totals[r]);
-    }
+    int32x4_t sums[4];
+    segment_of_row(bits, f, row, panel, folds, sums);
+    ck_end_segment(f->w, f->x, f->y, row, panel, segment, folds[1] == f->folds, f->x->zero_points[row] - 128, sums, totals);
   }
 }
 
 #define ROWS(bits)                                                                                                                           \
-  __attribute__((noinline)) static void panel_s##bits##_1(const ck_few_rows_call *f, size_t row, size_t panel) { panel_of_rows(bits, 1, f, row, panel); } \
-  __attribute__((noinline)) static void panel_s##bits##_2(const ck_few_rows_call *f, size_t row, size_t panel) { panel_of_rows(bits, 2, f, row, panel); } \
+  __attribute__((noinline)) static void panel_s##bits(const ck_few_rows_call *f, size_t row, size_t panel) { panel_of_row(bits, f, row, panel); } \
   void ck_gemm_rows_s##bits##__neon(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin,       \
                                     size_t row_end, size_t panel_begin, size_t panel_end, void *workspace) {                                 \
     (void)workspace;                                                                                                                         \
     const ck_few_rows_call f = {w, x, y, {NULL}, ck_round_up(w->inputs, ck_fold) / ck_fold};                                                 \
-    for (size_t panel = panel_begin; panel < panel_end; panel++) {                                                                           \
-      size_t m = row_begin;                                                                                                                  \
-      for (; m + 2 <= row_end; m += 2) panel_s##bits##_2(&f, m, panel);                                                                      \
-      if (m < row_end) panel_s##bits##_1(&f, m, panel);                                                                                      \
-    }                                                                                                                                        \
+    for (size_t panel = panel_begin; panel < panel_end; panel++)                                                                             \
+      for (size_t m = row_begin; m < row_end; m++) panel_s##bits(&f, m, panel);                                                              \
   }
 ROWS(8)
 ROWS(4)

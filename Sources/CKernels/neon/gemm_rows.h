@@ -22,13 +22,23 @@ CK_INLINE size_t ck_segment_folds(const ck_gemm_weights *w, int bits, size_t fol
   return w->group == 0 ? folds : ck_gemm_segment(w->inputs, w->group, bits) / ck_fold;
 }
 
-// Where a piece that begins at `fold` ends: at the end of its group or of `end`, that of its segment.
-CK_INLINE size_t ck_piece_end(const ck_gemm_weights *w, size_t fold, size_t end) {
-  size_t group_end = (fold * ck_fold / w->group + 1) * w->group / ck_fold;
-  return group_end < end ? group_end : end;
+// The way through the pieces of a segment: from `fold` to `end`, where a group ends or the segment, without a division for each.
+typedef struct ck_piece {
+  size_t fold, end, group_end, group_folds, segment_end;
+} ck_piece;
+
+CK_INLINE ck_piece ck_first_piece(const ck_gemm_weights *w, const size_t folds[2]) {
+  size_t group_folds = w->group / ck_fold, group_end = (folds[0] / group_folds + 1) * group_folds;
+  return (ck_piece){folds[0], group_end < folds[1] ? group_end : folds[1], group_end, group_folds, folds[1]};
 }
-CK_INLINE const int8_t *ck_multipliers_of(const ck_gemm_weights *w, size_t panel, size_t fold) {
-  return w->multipliers + (panel * ck_gemm_groups(w->inputs, w->group) + fold * ck_fold / w->group) * ck_panel;
+// Multipliers of the first piece; those of the next group follow.
+CK_INLINE const int8_t *ck_first_multipliers(const ck_gemm_weights *w, size_t panel, const ck_piece *p) {
+  return w->multipliers + (panel * ck_gemm_groups(w->inputs, w->group) + p->fold / p->group_folds) * ck_panel;
+}
+CK_INLINE void ck_next_piece(ck_piece *p) {
+  p->fold = p->end;
+  p->group_end += p->group_folds;
+  p->end = p->group_end < p->segment_end ? p->group_end : p->segment_end;
 }
 
 static inline size_t ck_rows_workspace(size_t inputs) {

@@ -8,10 +8,10 @@
 
 // ---- Codes
 
-// gemm_activations.c: x − 128, blocks of 8 rows interleaved or a few rows one by one; x in pairs of rows, for i8mm,
-// and, behind them, an int32 for each row, the sum of its codes.
-ck_fn_gemm_pack_activations ck_pack_signed_rows__neon, ck_pack_pairs_of_rows__neon, ck_pack_summed_pairs_of_rows__neon;
-ck_fn_gemm_activation_bytes ck_pairs_of_rows_bytes__neon, ck_summed_pairs_of_rows_bytes__neon;
+// gemm_activations.c: x − 128, blocks of 8 rows interleaved or a few rows one by one; x in pairs of rows, for i8mm; both also with an int32 for each row
+// behind them, the sum of its codes.
+ck_fn_gemm_pack_activations ck_pack_signed_rows__neon, ck_pack_summed_signed_rows__neon, ck_pack_pairs_of_rows__neon, ck_pack_summed_pairs_of_rows__neon;
+ck_fn_gemm_activation_bytes ck_summed_signed_rows_bytes__neon, ck_pairs_of_rows_bytes__neon, ck_summed_pairs_of_rows_bytes__neon;
 // gemm_rows.c: up to ck_few_rows rows.
 ck_fn_gemm ck_gemm_rows_s8__neon, ck_gemm_rows_s4__neon, ck_gemm_rows_s2__neon;
 // pack_weights.c: panel16x4.
