@@ -49,7 +49,8 @@ let package = Package(
         .target(name: "CTraining", dependencies: ["CKernels"], exclude: ["loops.inc"], cSettings: kernelSettings),
         .target(
             name: "ModelCompression", dependencies: ["CompactNumerics", "ModelFiles", "CBLAS", "CKernels", "CTraining"],
-            resources: [.copy("Resources")], swiftSettings: swiftSettings),
+            // Not copied as a folder: codesign refuses bundles for iOS with one of that name.
+            resources: [.process("Resources")], swiftSettings: swiftSettings),
         .target(
             name: "CKernelsTestSupport", dependencies: ["CKernels"], path: "Tests/CKernelsTestSupport", cSettings: kernelSettings),
         .testTarget(
@@ -71,7 +72,7 @@ let package = Package(
             ],
             path: "Benchmarks",
             exclude: ["Peaks"],
-            resources: [.copy("Resources")],
+            resources: [.process("Resources")],
             swiftSettings: swiftSettings),
         .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks"], swiftSettings: swiftSettings),
     ],

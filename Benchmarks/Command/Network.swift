@@ -62,7 +62,7 @@ struct Network {
     /// LeNet-300-100, trained on Fashion-MNIST by Scripts/train_lenet.py, with the first 2,000 test images.
     init() throws {
         func resource(_ name: String) throws -> String {
-            guard let url = Bundle.module.url(forResource: "Resources/" + name, withExtension: nil) else {
+            guard let url = Bundle.module.url(forResource: name, withExtension: nil) else {
                 throw BenchmarkError("resource \(name): expected it in the bundle of the program, found none")
             }
             return url.path

@@ -94,7 +94,7 @@ extension LabelledData {
     /// - Throws: `CompressionError.file` if the module's resources are absent.
     public static func digits(_ part: FashionMNIST.Part) throws(CompressionError) -> LabelledData {
         func resource(_ name: String) throws(CompressionError) -> IDXFile {
-            guard let url = Bundle.module.url(forResource: "Resources/" + name, withExtension: nil) else {
+            guard let url = Bundle.module.url(forResource: name, withExtension: nil) else {
                 throw .damagedFile(path: name, what: "resource", expected: "it in the bundle of ModelCompression", found: "none")
             }
             return try CompressionError.wrapping { try IDXFile(path: url.path) }
