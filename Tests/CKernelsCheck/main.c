@@ -73,7 +73,7 @@ static void check_float_shape(ck_isa isa, size_t rows, size_t inputs, size_t out
 // Each number of a few rows and each kind of numbers comes with many shapes, whatever the sample.
 static void check_floats(ck_isa isa, size_t step) {
   size_t i = 0;
-#define CHECK(rows, inputs, outputs) check_float_shape(isa, rows > 1 ? rows : 1 + i % 9, inputs, outputs, (ck_test_float_kind)(i % 4)), i++;
+#define CHECK(rows, inputs, outputs) check_float_shape(isa, rows > 1 ? rows : 1 + i % 9, inputs, outputs, (ck_test_float_kind)(i % 5)), i++;
   EACH_SHAPE(step, CHECK)
 #undef CHECK
 }

@@ -21,7 +21,16 @@ typedef struct operands {
   int relu;
 } operands;
 
-// Numbers near 1; of any exponent, subnormals with them; around the smallest normal number; or infinities, NaNs and zeros among them.
+// Numbers whose products are 2⁻¹²⁶ and what is added to it without effect, or takes it below when the sum is rounded: 2⁻¹⁵⁰ … 2⁻¹⁵². Most are 0, a few are
+// subnormal or 1.
+static float make_edge(uint64_t *state) {
+  static const float numbers[] = {0x1p-63f, 0x1p-63f, 0x1p-63f, 0x1p-75f, 0x1p-75f, 0x1p-76f, 0x1p-76f, 0x1.8p-76f};
+  int i = ck_test_between(state, 0, 99);
+  float number = i < 32 ? numbers[i % 8] : i < 35 ? 0x1p-130f : i == 35 ? 1 : 0;
+  return ck_test_coin(state) ? number : -number;
+}
+
+// Numbers near 1; of any exponent, subnormals with them; whose products are around 2⁻¹²⁶; infinities, NaNs and zeros among them; or as above.
 static float make_number(ck_test_float_kind kind, uint64_t *state) {
   static const uint32_t special[] = {0,          0x80000000u, 1,          0x80000001u, 0x007FFFFFu, 0x00800000u, 0x80800000u, 0x7F7FFFFFu,
                                      0xFF7FFFFFu, 0x7F800000u, 0xFF800000u, 0x7FC00001u, 0xFF800001u, 0x3F800000u, 0xBF800000u, 0x00400000u};
@@ -30,6 +39,7 @@ static float make_number(ck_test_float_kind kind, uint64_t *state) {
     case ck_test_float_near_one: return ck_test_number(state);
     case ck_test_float_tiny: return ck_f32_of_bits((bits & 0x807FFFFFu) | (uint32_t)ck_test_between(state, 50, 75) << 23);
     case ck_test_float_wide: return ck_f32_of_bits((bits & 0x807FFFFFu) | (uint32_t)ck_test_between(state, 0, 180) << 23);
+    case ck_test_float_edge: return make_edge(state);
     default: return ck_test_between(state, 0, 40) > 0 ? ck_test_number(state) : ck_f32_of_bits(special[bits % 16]);
   }
 }
@@ -45,7 +55,8 @@ static operands make_operands(ck_test_float_format format, size_t rows, size_t i
   uint64_t state = seed | 1;
   operands o = {ck_test_guarded(ck_test_slot_source, 4 * rows * inputs, 4), ck_test_guarded(slot_bias, 4 * outputs, 4),
                 ck_test_guarded(slot_patterns, 2 * outputs * inputs, 2), rows, inputs, outputs, (int)(seed % 2)};
-  for (size_t i = 0; i < rows * inputs; i++) o.x[i] = make_number(kind, &state);
+  ck_test_float_kind kind_of_x = kind == ck_test_float_special && seed % 3 == 0 ? ck_test_float_near_one : kind;  // weights alone are special
+  for (size_t i = 0; i < rows * inputs; i++) o.x[i] = make_number(kind_of_x, &state);
   for (size_t i = 0; i < outputs * inputs; i++) o.patterns[i] = make_pattern(format, kind, &state);
   for (size_t n = 0; n < outputs; n++) o.bias[n] = (float)ck_test_between(&state, -512, 511) * 0x1p-8f;
   return o;
@@ -84,7 +95,8 @@ static int unpacks(const operands *o, const ck_gemm_config *config) {
   return agrees && ck_test_guards_are_intact(slot_y);
 }
 
-// Whether a sum, without bias, lies within the bound of its format; sums that may leave float32 are not judged.
+// Whether a sum, without bias, lies within the bound of its format, or is the infinity or a NaN that its operands make it; sums that may leave float32
+// otherwise are not judged.
 static int is_within_bound(const operands *o, ck_test_float_format format, size_t m, size_t n, float y) {
   double exact = 0, products = 0, factors = 0, inputs = (double)o->inputs;
   for (size_t k = 0; k < o->inputs; k++) {
@@ -92,10 +104,11 @@ static int is_within_bound(const operands *o, ck_test_float_format format, size_
     double w = format == ck_test_f32_f16 ? ck_f32_from_f16(pattern) : ck_f32_from_bf16(pattern), x = o->x[m * o->inputs + k];
     if (format == ck_test_bf16_bf16) x = ck_f32_from_bf16(ck_bf16_from_f32(o->x[m * o->inputs + k]));
     exact += x * w;
-    products += fabs(x * w);
     factors += 1 + fabs(x) + fabs(w);
+    if (isfinite(x * w)) products += fabs(x * w);
   }
   if (!(products < FLT_MAX / 2)) return 1;
+  if (!isfinite(exact)) return isnan(exact) ? isnan(y) : (double)y == exact;
   // Sums in double err too, by inputs · 2⁻⁵³. Products of float32 may be subnormal: 2⁻¹⁵⁰ each.
   double bound = format == ck_test_bf16_bf16 ? (inputs + 2) * 0x1p-23 * products + 0x1p-125 * factors : inputs * (0x1.001p-24 * products + 0x1p-149);
   return fabs(y - exact) <= bound + inputs * 0x1p-52 * products;

@@ -44,7 +44,6 @@ CK_INLINE void add_step(int bits, const int8_t *x, const uint8_t *codes, row_hal
     }
     add_units(q, w[0], w[1], x, s);
     add_units(q, w[2], w[3], x + 8, s);
-    if (bits == 2) CK_KEEP_IN_MEMORY();  // codes of the next outputs wait there
   }
 }
 

@@ -26,7 +26,6 @@ CK_INLINE void add_pair_of_units(const int8_t *x, const int8_t *w, halves *s) {
       s->c[r][2 * q] = vpadalq_s16(s->c[r][2 * q], low);
       s->c[r][2 * q + 1] = vpadalq_s16(s->c[r][2 * q + 1], high);
     }
-    CK_KEEP_IN_MEMORY();  // units of the next row wait there: all at once are too many
   }
 }
 

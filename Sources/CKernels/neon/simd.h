@@ -14,8 +14,12 @@ CK_NO_CONTRACTION  // float epilogues give the bits of the portable kernels
 
 CK_TARGET_BEGIN(CK_TARGET_NEON)
 
-// Four bytes of any alignment, in all lanes.
-CK_INLINE int8x16_t ck_dup4_s8(const void *p) { return vreinterpretq_s8_s32(vld1q_dup_s32((const int32_t *)p)); }
+// Four bytes of any alignment, in all lanes. (Clang would take half of them, since the other is the same, and extract upper halves of what they meet.)
+CK_INLINE int8x16_t ck_dup4_s8(const void *p) {
+  int8x16_t v = vreinterpretq_s8_s32(vld1q_dup_s32((const int32_t *)p));
+  CK_KEEP_VECTOR(v);
+  return v;
+}
 
 CK_TARGET_END
 

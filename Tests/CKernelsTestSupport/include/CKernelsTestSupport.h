@@ -121,10 +121,11 @@ int ck_test_quantize_weights(ck_isa isa, const ck_test_weights_case *_Nonnull c)
 
 // All three products of floats, gemm_f32_f16, gemm_f32_bf16 and gemm_bf16_bf16, and all types of output. Sums must lie within the bounds of gemm.h, and
 // those of gemm_bf16_bf16 have the bits of the portable kernel or, where the set rounds pairs, of gemm.h's sums of pairs (NaNs but for their payload). Numbers are near 1; or of any size up to 2⁵³, subnormals with
-// them; or their products are around 2⁻¹²⁶; or infinities, NaNs, zeros and subnormals are among them.
+// them; or their products are around 2⁻¹²⁶; or infinities, NaNs, zeros and subnormals are among them; or sums are
+// 2⁻¹²⁶ and what rounding decides about.
 // 0, or what failed: a row m as m + 1, packing and memory M + 1, outputs by type and cuts M + 2.
 typedef enum ck_test_float_format { ck_test_f32_f16, ck_test_f32_bf16, ck_test_bf16_bf16 } ck_test_float_format;
-typedef enum ck_test_float_kind { ck_test_float_near_one, ck_test_float_wide, ck_test_float_tiny, ck_test_float_special } ck_test_float_kind;
+typedef enum ck_test_float_kind { ck_test_float_near_one, ck_test_float_wide, ck_test_float_tiny, ck_test_float_special, ck_test_float_edge } ck_test_float_kind;
 size_t ck_test_float_gemm(ck_isa isa, ck_test_float_format format, size_t rows, size_t inputs, size_t outputs, ck_test_float_kind kind, uint64_t seed);
 
 #endif
