@@ -53,7 +53,7 @@ CK_INLINE void widen_range(float32x4_t x, float32x4_t *lowest, float32x4_t *high
 }
 
 // Four inputs of 16 rows to vectors whose 32-bit lanes hold the four inputs of a row; only the first 8 rows where `rows` is 8.
-CK_INLINE void interleave(const int8x16_t a[4], int rows, int8x16_t q[4]) {
+CK_INLINE void interleave_inputs(const int8x16_t a[4], int rows, int8x16_t q[4]) {
   int16x8_t first[2], second[2];
   first[0] = vreinterpretq_s16_s8(vzip1q_s8(a[0], a[1]));
   second[0] = vreinterpretq_s16_s8(vzip1q_s8(a[2], a[3]));
@@ -190,7 +190,7 @@ static inline void affines_of_features(const ck_sparse_input *x, size_t inputs, 
 CK_INLINE void store_inputs(const int8x16_t a[4], int rows, int8_t *quad, size_t r, const tile_codes *to) {
   if (to->together == 4) {
     int8x16_t q[4];
-    interleave(a, rows, q);
+    interleave_inputs(a, rows, q);
     CK_UNROLL for (int i = 0; i < rows / 4; i++) vst1q_s8(quad + 4 * r + 16 * (size_t)i, q[i]);
     return;
   }
