@@ -1,6 +1,12 @@
-// int8 sparse weights times several rows of X, without instructions that add four products. Lanes are rows and an input is a row of bytes, so that gathered
-// inputs need no interleaving: two products of a lane are added in 16 bits, exactly, since |x − 128| · |w| ≤ 128 · 127 and twice that is less than 2¹⁵,
-// and their sum is widened into one of 32 bits. Outputs of a strip go one by one, as nothing but loads could be shared.
+// int8 sparse weights times several rows of X, without instructions that add four products. Two products of a lane are added in 16 bits, exactly for all
+// weights, since |x − 128| · |w| ≤ 128 · 127 and twice that is less than 2¹⁵; SADALP adds neighbouring lanes of these to sums of 32 bits.
+//
+//   gathered, R = 1   lanes are rows, 64 at a time: of two pairs of inputs TRN makes neighbours. For 16 rows and a quad 8 multiplications, 4 TRN, 4 SADALP
+//   gathered, R ≥ 4   TRN makes pairs of inputs, 16 rows at a time, which 4 outputs share: 32 multiplications, 16 SADALP, 8 DUP of weights, 4 TRN
+//   neighbours        pairs lie in the panel, 64 rows at a time: 32 multiplications, 16 SADALP, 2 DUP
+//
+// The limit is multiplications, one of 8 products a cycle on a Cortex-A72 or Neoverse N1: 16 operations a cycle. Modelled (llvm-mca 19) for A72 and V1:
+// 12.8 and 28; 15.8 and 32; 16.0 and 32, where float32 tiles reach 8.0 and 31.7. Widening sums by SADDW instead of TRN and SADALP: 11.9.
 #if defined(__aarch64__)
 #include "sparse_s8_panel.h"
 

@@ -116,7 +116,7 @@ static inline void quantize_row(const ck_affine *affine, const float *row, size_
 // A quad of inputs of all rows of a tile: from [width][4] to [4][width] or [2][width][2].
 static inline void separate_inputs(int8_t *quad, size_t width, int together) {
   int8_t all[4 * ck_sparse_s8_most_rows];
-  memcpy(all, quad, 4 * width);
+  for (size_t i = 0; i < 4 * width; i += 16) vst1q_s8(all + i, vld1q_s8(quad + i));  // a call of memcpy would take longer
   for (size_t r = 0; r < width; r += 8) {
     if (together == 2) {
       int8x16_t a = vld1q_s8(all + 4 * r), b = vld1q_s8(all + 4 * r + 16);
