@@ -16,6 +16,14 @@ size_t ck_gemm_rows_workspace__dotprod(size_t inputs);
 
 ck_fn_gemm ck_gemm_signs__dotprod;  // gemm_signs.c
 
+// ---- Sparse
+
+// sparse_s8.c, sparse_vector_s8.c; the workspace for one row is NEON's.
+ck_fn_sparse_s8 ck_sparse_s8__dotprod;
+ck_fn_sparse_tile ck_sparse_s8_tile__dotprod;
+ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__dotprod;
+ck_fn_sparse_vector_s8 ck_sparse_vector_s8__dotprod;
+
 // ---- N:M
 
 ck_fn_nm_s8 ck_nm_s8__dotprod;  // sparse_nm.c

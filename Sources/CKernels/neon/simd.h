@@ -11,6 +11,9 @@ CK_NO_CONTRACTION  // float epilogues give the bits of the portable kernels
 
 // Keeps a value in its vector register as written, as CK_KEEP does on x86.
 #define CK_KEEP_VECTOR(v) __asm__("" : "+w"(v))
+// Ends a step of an unrolled loop: the sum is there, and no load of the next step comes earlier. Compilers that are told no processor would else hoist
+// loads and products until registers run out.
+#define CK_END_STEP(sum) __asm__ volatile("" : "+w"(sum) : : "memory")
 
 CK_TARGET_BEGIN(CK_TARGET_NEON)
 

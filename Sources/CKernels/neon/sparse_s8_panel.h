@@ -1,8 +1,6 @@
-// Activations of sparse int8 products: up to 64 rows of X, quantized, x − 128 as signed bytes, in one of two layouts; `width` is the number of rows rounded
-// up to 8:
+// Activations of sparse int8 products: up to 64 rows of X, quantized, x − 128 as signed bytes. `width` is the number of rows rounded up to 8:
 //
-//   by inputs   [K][width]
-//   by quads    [K / 4][width][4], four neighbouring inputs as they are multiplied where lanes add four products
+//   [K / together][width][together]     together = 1, 2 or 4 neighbouring inputs, as many as the instructions add
 //
 // Row-major X is quantized row by row and its codes are transposed, four to a number of 32 bits. What lies behind K is multiplied by weights of 0, and
 // rows behind M are not stored. Codes are ck_code's: clamp(rint(x · inverse) + zero, 0, 255), NaN gives 0.
@@ -24,7 +22,7 @@ typedef struct tile_codes {
   int32_t zero_points[ck_sparse_s8_most_rows];
   int8_t *panel;
   size_t width;
-  int is_by_quads;
+  int together;
 } tile_codes;
 
 // 8 bytes more: 16 rows may be loaded where 8 are left.
@@ -55,7 +53,7 @@ CK_INLINE void widen_range(float32x4_t x, float32x4_t *lowest, float32x4_t *high
 }
 
 // Four inputs of 16 rows to vectors whose 32-bit lanes hold the four inputs of a row; only the first 8 rows where `rows` is 8.
-CK_INLINE void interleave(const int8x16_t a[4], int rows, int8x16_t q[4]) {
+CK_INLINE void interleave_inputs(const int8x16_t a[4], int rows, int8x16_t q[4]) {
   int16x8_t first[2], second[2];
   first[0] = vreinterpretq_s16_s8(vzip1q_s8(a[0], a[1]));
   second[0] = vreinterpretq_s16_s8(vzip1q_s8(a[2], a[3]));
@@ -115,11 +113,17 @@ static inline void quantize_row(const ck_affine *affine, const float *row, size_
   }
 }
 
-// A quad of inputs of all rows of a tile: from [width][4] to [4][width].
-static inline void separate_inputs(int8_t *quad, size_t width) {
+// A quad of inputs of all rows of a tile: from [width][4] to [4][width] or [2][width][2].
+static inline void separate_inputs(int8_t *quad, size_t width, int together) {
   int8_t all[4 * ck_sparse_s8_most_rows];
-  memcpy(all, quad, 4 * width);
+  for (size_t i = 0; i < 4 * width; i += 16) vst1q_s8(all + i, vld1q_s8(quad + i));  // a call of memcpy would take longer
   for (size_t r = 0; r < width; r += 8) {
+    if (together == 2) {
+      int8x16_t a = vld1q_s8(all + 4 * r), b = vld1q_s8(all + 4 * r + 16);
+      vst1q_s8(quad + 2 * r, vreinterpretq_s8_s16(vuzp1q_s16(vreinterpretq_s16_s8(a), vreinterpretq_s16_s8(b))));
+      vst1q_s8(quad + 2 * (width + r), vreinterpretq_s8_s16(vuzp2q_s16(vreinterpretq_s16_s8(a), vreinterpretq_s16_s8(b))));
+      continue;
+    }
     int8x8x4_t inputs = vld4_s8(all + 4 * r);
     CK_UNROLL for (size_t i = 0; i < 4; i++) vst1_s8(quad + i * width + r, inputs.val[i]);
   }
@@ -137,8 +141,8 @@ static inline void interleave_codes(const int8_t *codes, size_t inputs, size_t c
       ck_transpose4(rows);
       CK_UNROLL for (size_t i = 0; i < 4; i++) vst1q_s8(part + 4 * (i * width + r), vreinterpretq_s8_f32(rows[i]));
     }
-    if (!to->is_by_quads)
-      for (size_t i = 0; i < 4; i++) separate_inputs(part + 4 * i * width, width);
+    if (to->together < 4)
+      for (size_t i = 0; i < 4; i++) separate_inputs(part + 4 * i * width, width, to->together);
   }
 }
 
@@ -184,10 +188,17 @@ static inline void affines_of_features(const ck_sparse_input *x, size_t inputs, 
 
 // Four inputs of 16 rows, or of 8, at their place in the panel.
 CK_INLINE void store_inputs(const int8x16_t a[4], int rows, int8_t *quad, size_t r, const tile_codes *to) {
-  if (to->is_by_quads) {
+  if (to->together == 4) {
     int8x16_t q[4];
-    interleave(a, rows, q);
+    interleave_inputs(a, rows, q);
     CK_UNROLL for (int i = 0; i < rows / 4; i++) vst1q_s8(quad + 4 * r + 16 * (size_t)i, q[i]);
+    return;
+  }
+  if (to->together == 2) {
+    CK_UNROLL for (size_t i = 0; i < 2; i++) {
+      vst1q_s8(quad + 2 * (i * to->width + r), vzip1q_s8(a[2 * i], a[2 * i + 1]));
+      if (rows > 8) vst1q_s8(quad + 2 * (i * to->width + r) + 16, vzip2q_s8(a[2 * i], a[2 * i + 1]));
+    }
     return;
   }
   CK_UNROLL for (size_t i = 0; i < 4; i++) {

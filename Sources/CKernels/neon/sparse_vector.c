@@ -1,4 +1,6 @@
 // float32 sparse weights times one row of X: bound by the bytes of values and columns and, for 1×1, by the loads of scattered x.
+// Modelled (llvm-mca 19), weights a cycle of Neoverse N1, V1, V2, Apple M1, Cortex-A72: 1×1 0.92, 1.9, 2.1, 0.8, 0.6; 4×1 2.6, 4.0, 4.0, 3.2, 1.3. Single
+// weights gathered into vectors reach 0.88 and 0.4 on N1 and A72, four sums of them instead of eight 0.85, 1.0 on a V1.
 #if defined(__aarch64__)
 #include "kernels.h"
 #include "sparse_panel.h"
