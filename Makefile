@@ -2,13 +2,14 @@
 
 MINILM := .cache/minilm/model.safetensors
 
-.PHONY: help setup bench test example minilm prove ckernels-check
+.PHONY: help setup bench test example minilm prove ckernels-check arm64-check
 
 help:
 	@echo "make bench     what compression buys on this machine: about two minutes (ARGS=\"gemm --help\" for more)"
 	@echo "make test      all tests (ARGS=\"-c release\" for the exhaustive ones)"
 	@echo "make example   builds and runs Examples, a program that uses the package"
 	@echo "make ckernels-check   the C kernels alone: clang and gcc, all warnings, every instruction set of this machine (minutes)"
+	@echo "make arm64-check      the kernels of arm64, cross-compiled and under qemu as three processors: every size of each dimension (minutes)"
 	@echo "make prove     what takes too long for .ci/run: exhaustive sweeps on each instruction set, mutations, ThreadSanitizer (hours)"
 	@echo "make minilm    fetches all-MiniLM-L6-v2 for: swift run Benchmarks model $(MINILM)"
 
@@ -26,6 +27,9 @@ example: setup
 
 ckernels-check:
 	@Scripts/ckernels-check.sh
+
+arm64-check:
+	@Scripts/arm64-check.sh
 
 prove: setup
 	@Scripts/prove.sh

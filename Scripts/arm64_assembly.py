@@ -13,7 +13,7 @@ PASSES = 300
 # Operations of an instruction, 2 per product: pattern of its text, count. Where a loop looks up or counts instead, its row says how many.
 OPERATIONS = [
     (r"(us|s|u)mmla\b", 64), (r"bfmmla\b", 32), (r"bfdot\b", 16), (r"(us|su|s|u)dot\b.*\.4s", 32), (r"fml[as]\b.*\.4s", 8),
-    (r"fn?m(add|sub)\b", 2), (r"[su]ml[as]l2?\b.*\.8h,", 16), (r"[su]mull2?\b.*\.8h,", 16), (r"fmul\b.*\.4s", 4),
+    (r"fn?m(add|sub)\b", 2), (r"[su]ml[as]l2?\b.*\.8h,", 16), (r"[su]mull2?\b.*\.8h,", 16),
 ]
 
 

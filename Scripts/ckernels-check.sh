@@ -3,7 +3,7 @@
 # set of this machine. Arguments go to the check: "quick" takes a sample of the sizes, "brief" a small one. CC="clang" checks with one compiler, SANITIZE="address,undefined"
 # under sanitizers, a finding ends the check. EMULATE=1 compiles the kernels against SIMDe (Debian's libsimde-dev) and runs the sets that this machine
 # lacks, or the last if it has all; EMULATE=all runs all of them emulated, EMULATE=avx512vnni one. TARGET=arm64 compiles for arm64 Linux and runs
-# under QEMU=cortex-a72 or another of its processors ("max" unless told).
+# under QEMU=cortex-a72 or another of its processors ("max" unless told). RUN=no compiles alone: .build/ckernels-check/clang-arm64/check is to be run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "${BASH_VERSINFO[0]}" -ge 4 ] || { echo "ckernels-check: expected bash 4 or newer (brew install bash), found $BASH_VERSION" >&2; exit 1; }
@@ -48,5 +48,5 @@ for compiler in ${CC:-clang gcc}; do
     "${command[@]}" "${sanitizers[@]}" -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Werror "${emulation[@]}" "${includes[@]}" -c "$file" -o "$build/$(tr / _ <<<"$file").o"
   done
   "${link[@]}" "$build"/*.o -o "$build/check" -lm -lpthread
-  "${run[@]}" "$build/check" "$@"
+  [ "${RUN:-}" = no ] || "${run[@]}" "$build/check" "$@"
 done

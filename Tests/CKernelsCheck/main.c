@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "CKernelsTestSupport.h"
+#include "check.h"
 #include "training.h"
 
-static uint64_t seed;
+uint64_t seed;
 static size_t checks, failures;
 
-static void expect(int passed, ck_isa isa, const char *what, size_t rows, size_t inputs, size_t outputs, size_t more) {
+void expect(int passed, ck_isa isa, const char *what, size_t rows, size_t inputs, size_t outputs, size_t more) {
   checks++;
   if (passed) return;
   if (failures++ < 20)
@@ -220,9 +221,10 @@ static int is_wanted(ck_isa isa) {
 #endif
 }
 
-// The words of the command line: how large a sample of the sizes, and which sets and families to check; all without a word of that kind.
+// The words of the command line: which sample of the sizes, which sets and families to check, all without a word of that kind, and where buffers lie.
 typedef struct request {
   size_t step;
+  int has_edges, is_product;
   uint64_t sets, families;
 } request;
 
@@ -230,10 +232,30 @@ typedef void check_family(ck_isa isa, size_t step);
 static const struct {
   const char *name;
   check_family *check;
-} families[] = {{"gemm", check_gemm},       {"floats", check_floats},         {"bits", check_bits},   {"sparse", check_sparse},     {"nm", check_nm},
-                {"weights", check_weights}, {"convolution", check_convolutions}, {"loops", check_loops}, {"elements", check_elements},
-                {"rounding", check_rounding}};
+  check_edges *edges;  // where null, `check` takes their place
+} families[] = {
+    {"gemm", check_gemm, check_gemm_edges},
+    {"floats", check_floats, check_floats_edges},
+    {"bits", check_bits, check_bits_edges},
+    {"sparse", check_sparse, check_sparse_edges},
+    {"nm", check_nm, check_nm_edges},
+    {"weights", check_weights, check_weights_edges},
+    {"convolution", check_convolutions, check_convolution_edges},
+    {"loops", check_loops, NULL},
+    {"elements", check_elements, check_elements_edges},
+    {"rounding", check_rounding, NULL},
+};
 enum { family_count = sizeof families / sizeof families[0] };
+
+static const struct {
+  const char *name;
+  request sample;
+} samples[] = {{"quick", {7, 0, 0, 0, 0}}, {"brief", {31, 0, 0, 0, 0}}, {"edges", {7, 1, 0, 0, 0}}, {"product", {1, 1, 1, 0, 0}}};
+
+static const struct {
+  const char *name;
+  ck_test_placement placement;
+} placements[] = {{"beginnings", ck_test_at_beginning}, {"exact", ck_test_at_exact_end}};
 
 // What was asked for and is not known would otherwise pass as something else.
 static int read_word(const char *word, request *r) {
@@ -241,16 +263,19 @@ static int read_word(const char *word, request *r) {
   for (size_t f = 0; f < family_count; f++)
     if (strcmp(word, families[f].name) == 0) return r->families |= (uint64_t)1 << f, 1;
   if (ck_isa_named(word, &isa)) return r->sets |= (uint64_t)1 << isa, 1;
-  if (strcmp(word, "quick") == 0) return r->step = 7, 1;
-  if (strcmp(word, "brief") == 0) return r->step = 31, 1;
-  fprintf(stderr, "ckernels-check: expected quick, brief, instruction sets or families (");
+  for (size_t s = 0; s < sizeof samples / sizeof samples[0]; s++)
+    if (strcmp(word, samples[s].name) == 0)
+      return r->step = samples[s].sample.step, r->has_edges = samples[s].sample.has_edges, r->is_product = samples[s].sample.is_product, 1;
+  for (size_t p = 0; p < sizeof placements / sizeof placements[0]; p++)
+    if (strcmp(word, placements[p].name) == 0) return ck_test_place(placements[p].placement), 1;
+  fprintf(stderr, "ckernels-check: expected quick, brief, edges, product, beginnings, exact, instruction sets or families (");
   for (size_t f = 0; f < family_count; f++) fprintf(stderr, "%s%s", f == 0 ? "" : ", ", families[f].name);
   fprintf(stderr, "), found %s\n", word);
   return 0;
 }
 
 static int read_request(int count, char **arguments, request *r) {
-  *r = (request){2, 0, 0};
+  *r = (request){2, 0, 0, 0, 0};
   for (int i = 1; i < count; i++)
     if (arguments[i][0] != 0 && !read_word(arguments[i], r)) return 0;
   for (int isa = 0; isa < ck_isa_count; isa++)
@@ -273,6 +298,10 @@ static int read_request(int count, char **arguments, request *r) {
 
 int main(int count, char **arguments) {
   request r;
+  if (count == 2 && strcmp(arguments[1], "families") == 0) {  // names them, for scripts that run one after the other
+    for (size_t f = 0; f < family_count; f++) puts(families[f].name);
+    return 0;
+  }
   if (!read_request(count, arguments, &r)) return 2;
   const char *given = getenv("CK_TEST_SEED");
   seed = given != NULL ? strtoull(given, NULL, 10) : 20261126;
@@ -291,7 +320,9 @@ int main(int count, char **arguments) {
     size_t before = checks;
     expect(ck_test_table_is_filled(isa), isa, "table", 0, 0, 0, 0);
     for (size_t f = 0; f < family_count; f++)
-      if (r.families >> f & 1) families[f].check(isa, r.step);
+      if (!(r.families >> f & 1)) continue;
+      else if (r.has_edges && families[f].edges != NULL) families[f].edges(isa, r.is_product);
+      else families[f].check(isa, r.step);
     printf("%-11s %zu checks\n", ck_isa_name(isa), checks - before);
     fflush(stdout);
   }

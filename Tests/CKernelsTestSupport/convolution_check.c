@@ -18,14 +18,16 @@ static float *numbers(int slot, size_t count, uint64_t *state) {
 static int is_near(const ck_windows *w, const float *image, const float *weights, float bias, int relu, size_t oy, size_t ox, float found) {
   double sum = (double)bias, size = fabs(sum);
   for (size_t ky = 0; ky < w->window_height; ky++)
-    for (size_t kx = 0; kx < w->window_width; kx++)
+    for (size_t kx = 0; kx < w->window_width; kx++) {
+      size_t y = oy + ky - w->padding, x = ox + kx - w->padding;  // in front of the image they wrap
+      const float *pixel = y < w->height && x < w->width ? image + (y * w->width + x) * w->channels : NULL;
+      const float *weight = weights + (ky * w->window_width + kx) * w->channels;
       for (size_t c = 0; c < w->channels; c++) {
-        size_t y = oy + ky - w->padding, x = ox + kx - w->padding;  // in front of the image they wrap
-        double pixel = y < w->height && x < w->width ? (double)image[(y * w->width + x) * w->channels + c] : 0;
-        double product = pixel * (double)weights[(ky * w->window_width + kx) * w->channels + c];
+        double product = (pixel != NULL ? (double)pixel[c] : 0) * (double)weight[c];
         sum += product;
         size += fabs(product);
       }
+    }
   if (isnan(sum)) return isnan(found);
   if (relu && sum < 0) sum = 0;
   if (isinf(sum)) return (double)found == sum;

@@ -14,9 +14,12 @@ CK_NO_CONTRACTION
 
 enum { slot_bias = ck_test_slot_others, slot_y, slot_patterns };
 
+static const float requantizing_scale = 37.5f;
+
 typedef struct operands {
-  float *x, *bias;     // [M][K], [N]
-  uint16_t *patterns;  // [N][K]
+  float *x, *bias;               // [M][K], [N]
+  uint16_t *patterns;            // [N][K]
+  float *weights, *activations;  // [N][K], [M][K]: the numbers that are multiplied
   size_t rows, inputs, outputs;
   int relu;
 } operands;
@@ -54,10 +57,17 @@ static uint16_t make_pattern(ck_test_float_format format, ck_test_float_kind kin
 static operands make_operands(ck_test_float_format format, size_t rows, size_t inputs, size_t outputs, ck_test_float_kind kind, uint64_t seed) {
   uint64_t state = seed | 1;
   operands o = {ck_test_guarded(ck_test_slot_source, 4 * rows * inputs, 4), ck_test_guarded(slot_bias, 4 * outputs, 4),
-                ck_test_guarded(slot_patterns, 2 * outputs * inputs, 2), rows, inputs, outputs, (int)(seed % 2)};
+                ck_test_guarded(slot_patterns, 2 * outputs * inputs, 2), malloc(4 * outputs * inputs), malloc(4 * rows * inputs), rows, inputs, outputs,
+                (int)(seed % 2)};
   ck_test_float_kind kind_of_x = kind == ck_test_float_special && seed % 3 == 0 ? ck_test_float_near_one : kind;  // weights alone are special
-  for (size_t i = 0; i < rows * inputs; i++) o.x[i] = make_number(kind_of_x, &state);
-  for (size_t i = 0; i < outputs * inputs; i++) o.patterns[i] = make_pattern(format, kind, &state);
+  for (size_t i = 0; i < rows * inputs; i++) {
+    o.x[i] = make_number(kind_of_x, &state);
+    o.activations[i] = format == ck_test_bf16_bf16 ? ck_f32_from_bf16(ck_bf16_from_f32(o.x[i])) : o.x[i];
+  }
+  for (size_t i = 0; i < outputs * inputs; i++) {
+    o.patterns[i] = make_pattern(format, kind, &state);
+    o.weights[i] = format == ck_test_f32_f16 ? ck_f32_from_f16(o.patterns[i]) : ck_f32_from_bf16(o.patterns[i]);
+  }
   for (size_t n = 0; n < outputs; n++) o.bias[n] = (float)ck_test_between(&state, -512, 511) * 0x1p-8f;
   return o;
 }
@@ -76,7 +86,7 @@ static int multiply(const operands *o, const ck_gemm_config *config, ck_output_t
   ck_gemm_activations x = ck_test_pack_activations(config, &source, workspace);
   size_t size = type == ck_output_f32 ? 4 : 1;
   void *guarded = ck_test_guarded(slot_y, size * o->rows * o->outputs, size);
-  ck_gemm_output output = {type, guarded, o->outputs, with_bias ? o->bias : NULL, with_bias && o->relu, 37.5f, type == ck_output_u8 ? 100 : 0};
+  ck_gemm_output output = {type, guarded, o->outputs, with_bias ? o->bias : NULL, with_bias && o->relu, requantizing_scale, type == ck_output_u8 ? 100 : 0};
   ck_test_multiply(config, &w, &x, &output, is_cut, workspace);
   memcpy(y, guarded, size * o->rows * o->outputs);
   return ck_test_guards_are_intact(slot_y) && ck_test_guards_are_intact(ck_test_slot_workspace) && ck_test_weights_are_intact() &&
@@ -99,16 +109,15 @@ static int unpacks(const operands *o, const ck_gemm_config *config) {
 // otherwise are not judged.
 static int is_within_bound(const operands *o, ck_test_float_format format, size_t m, size_t n, float y) {
   double exact = 0, products = 0, factors = 0, inputs = (double)o->inputs;
+  const float *x = o->activations + m * o->inputs, *w = o->weights + n * o->inputs;
   for (size_t k = 0; k < o->inputs; k++) {
-    uint16_t pattern = o->patterns[n * o->inputs + k];
-    double w = format == ck_test_f32_f16 ? ck_f32_from_f16(pattern) : ck_f32_from_bf16(pattern), x = o->x[m * o->inputs + k];
-    if (format == ck_test_bf16_bf16) x = ck_f32_from_bf16(ck_bf16_from_f32(o->x[m * o->inputs + k]));
-    exact += x * w;
-    factors += 1 + fabs(x) + fabs(w);
-    if (isfinite(x * w)) products += fabs(x * w);
+    double product = (double)x[k] * (double)w[k];
+    exact += product;
+    if (isfinite(product)) products += fabs(product);
   }
   if (!(products < FLT_MAX / 2)) return 1;
   if (!isfinite(exact)) return isnan(exact) ? isnan(y) : (double)y == exact;
+  for (size_t k = 0; k < o->inputs && format == ck_test_bf16_bf16; k++) factors += 1 + fabs((double)x[k]) + fabs((double)w[k]);
   // Sums in double err too, by inputs · 2⁻⁵³. Products of float32 may be subnormal: 2⁻¹⁵⁰ each.
   double bound = format == ck_test_bf16_bf16 ? (inputs + 2) * 0x1p-23 * products + 0x1p-125 * factors : inputs * (0x1.001p-24 * products + 0x1p-149);
   return fabs(y - exact) <= bound + inputs * 0x1p-52 * products;
@@ -136,7 +145,7 @@ static float sum_of_pairs(const operands *o, size_t m, size_t n) {
   for (size_t k = 0; k < ck_round_up(o->inputs, 4); k += 2) {
     float products[2] = {0, 0};
     for (size_t i = 0; i < 2 && k + i < o->inputs; i++) {
-      float x = ck_f32_from_bf16(ck_bf16_from_f32(o->x[m * o->inputs + k + i])), w = ck_f32_from_bf16(o->patterns[n * o->inputs + k + i]);
+      float x = o->activations[m * o->inputs + k + i], w = o->weights[n * o->inputs + k + i];
       products[i] = add_to_odd(flushed(x) * flushed(w), -0.0);
     }
     sum = add_to_odd(sum, add_to_odd(products[0], products[1]));
@@ -168,23 +177,20 @@ static int is_kept_from_flushing(const operands *o, const ck_gemm_config *config
   return agrees;
 }
 
-// Outputs of one type on this set, whole and cut, and what they should be: the portable kernel's where sums have its bits, else made from `sums`.
-static int outputs_agree(const operands *o, const ck_gemm_config *config, ck_test_float_format format, ck_output_type type, const float *sums) {
-  int has_portable_bits = format == ck_test_bf16_bf16 && !(config->needs & ck_gemm_rounds_pairs);
+// Outputs of one type on this set, whole and cut, and what they should be, made from the sums.
+static int outputs_agree(const operands *o, const ck_gemm_config *config, ck_output_type type, const float *sums) {
   size_t count = o->rows * o->outputs, size = type == ck_output_f32 ? 4 : 1;
-  uint8_t *whole = malloc(count * size), *cut = malloc(count * size), *reference = malloc(count * size);
+  uint8_t *whole = malloc(count * size), *cut = malloc(count * size);
   int agrees = multiply(o, config, type, 1, 0, whole) && multiply(o, config, type, 1, 1, cut);
-  if (has_portable_bits) agrees &= multiply(o, config_of(ck_isa_portable, format), type, 1, 0, reference);
   for (size_t i = 0; i < count; i++) {
-    if (type != ck_output_f32) {
-      agrees &= whole[i] == cut[i] && (!has_portable_bits || whole[i] == reference[i]);
-      continue;
-    }
-    float y = ((float *)(void *)whole)[i], value = sums[i] + o->bias[i % o->outputs];
+    float value = sums[i] + o->bias[i % o->outputs];
     if (o->relu && value < 0) value = 0;
-    agrees &= same(y, ((float *)(void *)cut)[i]) && same(y, value) && (!has_portable_bits || same(y, ((float *)(void *)reference)[i]));
+    if (type == ck_output_f32) agrees &= same(((float *)(void *)whole)[i], value) && same(((float *)(void *)cut)[i], value);
+    if (type == ck_output_u8) agrees &= whole[i] == ck_code(value, requantizing_scale, 100, 0, 255);
+    if (type == ck_output_s8) agrees &= (int8_t)whole[i] == ck_code(value, requantizing_scale, 0, -127, 127);
+    if (type != ck_output_f32) agrees &= whole[i] == cut[i];
   }
-  free(whole), free(cut), free(reference);
+  free(whole), free(cut);
   return agrees;
 }
 
@@ -200,8 +206,8 @@ size_t ck_test_float_gemm(ck_isa isa, ck_test_float_format format, size_t rows, 
   }
   if (failed == 0 && kind == ck_test_float_near_one && !is_kept_from_flushing(&o, config, sums)) failed = rows + 2;
   for (int type = ck_output_f32; type <= ck_output_s8 && failed == 0; type++)
-    if (!outputs_agree(&o, config, format, (ck_output_type)type, sums)) failed = rows + 2;
+    if (!outputs_agree(&o, config, (ck_output_type)type, sums)) failed = rows + 2;
   if (!ck_test_guards_are_intact(ck_test_slot_source)) failed = rows + 3;
-  free(sums), free(reference);
+  free(sums), free(reference), free(o.weights), free(o.activations);
   return failed;
 }

@@ -50,7 +50,7 @@ CK_INLINE void tile(int R, int is_decoded, const ck_nm_product *p, ck_nm_range k
   const uint8_t *rows[ck_nm_s8_rows], *codes = is_decoded ? picks : p->w->codes + (panel * pairs + k.begin / 2) * 64;
   const int8_t *values = p->w->values + (panel * k.all + k.begin) * 64;
   int8x16_t x[ck_nm_s8_rows];
-  uint8x16_t first[vectors], second[vectors];
+  uint8x16_t both[vectors], pick[vectors];
   int32x4_t c[ck_nm_s8_rows][vectors];
   CK_UNROLL for (int r = 0; r < R; r++) {
     rows[r] = p->x->codes + (m + (size_t)r) * p->x->stride;
@@ -59,18 +59,21 @@ CK_INLINE void tile(int R, int is_decoded, const ck_nm_product *p, ck_nm_range k
   for (size_t pair = k.begin / 2; pair < whole; pair++, codes += is_decoded ? 128 : 64, values += 128) {
     CK_UNROLL for (int r = 0; r < R; r++) x[r] = ck_nm_codes16(rows[r] + 16 * pair);
     CK_UNROLL for (int v = 0; v < vectors; v++) {
-      uint8x16_t both = vld1q_u8(codes + 16 * v);
-      first[v] = is_decoded ? both : lower(both);
-      second[v] = is_decoded ? vld1q_u8(codes + 64 + 16 * v) : upper(both);
+      both[v] = vld1q_u8(codes + 16 * v);
+      pick[v] = is_decoded ? both[v] : lower(both[v]);
     }
-    add_group(R, x, first, values, c);
+    add_group(R, x, pick, values, c);
     if (!is_decoded) CK_UNROLL for (int r = 0; r < R; r++) x[r] = vextq_s8(x[r], x[r], 8);
-    add_group(R, x, second, values + 64, c);
+    CK_UNROLL for (int v = 0; v < vectors; v++) {  // not earlier: there are no registers for both
+      CK_KEEP_VECTOR(both[v]);
+      pick[v] = is_decoded ? vld1q_u8(codes + 64 + 16 * v) : upper(both[v]);
+    }
+    add_group(R, x, pick, values + 64, c);
   }
   if (2 * whole < k.end) {  // half a pair
     CK_UNROLL for (int r = 0; r < R; r++) x[r] = ck_nm_codes8(rows[r] + 16 * whole);
-    CK_UNROLL for (int v = 0; v < vectors; v++) first[v] = lower(vld1q_u8(codes + 16 * v));
-    add_group(R, x, first, values, c);
+    CK_UNROLL for (int v = 0; v < vectors; v++) pick[v] = lower(vld1q_u8(codes + 16 * v));
+    add_group(R, x, pick, values, c);
   }
   int32_t sums[ck_nm_s8_rows][ck_nm_panel16];
   CK_UNROLL for (int r = 0; r < R; r++) CK_UNROLL for (int v = 0; v < vectors; v++) vst1q_s32(sums[r] + 4 * v, c[r][v]);
