@@ -2,8 +2,8 @@
 // SDOT multiplies and adds them: 16 stored weights, 32 of the dense matrix, in two operations.
 //
 // Layout panel16 (sparse/nm_layout.h): four slots of an output side by side; a byte of codes has the places of a slot in two groups. TBL takes the lower
-// one behind an AND, the upper one behind a shift. For more than 4 rows both are decoded once for a block of K, with 8 added where the second group is
-// meant, so that one register of activations serves both; up to 4 rows decode on the way and turn the register instead.
+// one behind an AND, the upper one behind a shift. For more than 3 rows both are decoded once for a block of K, with 8 added where the second group is
+// meant, so that one register of activations serves both; up to 3 rows decode on the way and turn the register instead.
 //
 // Limit: TBL and SDOT share the vector pipes, so that N:M runs at the rate of dense int8 weights and reads 3/4 of their bytes; a Neoverse V1 starts one
 // TBL a cycle and is left with half of it. 4 rows × 16 outputs × 16 inputs are 64 of them, 4 EOR, 20 loads. Modelled (llvm-mca 19), operations of the dense
@@ -18,6 +18,7 @@ CK_TARGET_BEGIN(CK_TARGET_DOTPROD)
 
 enum {
   vectors = ck_nm_panel16 / 4,
+  few_rows = 3,        // that decode places on the way; with 4 they do not fit the registers
   block_groups = 128,  // whose places and weights are 8 KB each, 4 rows 4 KB: they stay in L1 while the rows pass
 };
 
@@ -88,8 +89,9 @@ typedef void tile_function(const ck_nm_product *p, ck_nm_range k, size_t m, size
   static void many_##R(const ck_nm_product *p, ck_nm_range k, size_t m, size_t panel, const uint8_t *picks) {         \
     tile(R, 1, p, k, m, panel, picks);                                                                                \
   }
-TILE(1) TILE(2) TILE(3) TILE(4)
-static tile_function *const few_tiles[ck_nm_s8_rows + 1] = {NULL, few_1, few_2, few_3, few_4};
+TILE(1) TILE(2) TILE(3)
+static void many_4(const ck_nm_product *p, ck_nm_range k, size_t m, size_t panel, const uint8_t *picks) { tile(4, 1, p, k, m, panel, picks); }
+static tile_function *const few_tiles[few_rows + 1] = {NULL, few_1, few_2, few_3};
 static tile_function *const many_tiles[ck_nm_s8_rows + 1] = {NULL, many_1, many_2, many_3, many_4};
 
 // One panel of outputs of more than a few rows.
@@ -108,7 +110,7 @@ void ck_nm_s8__dotprod(const ck_nm_s8 *w, const ck_nm_activations *x, const ck_s
                        size_t panel_end) {
   const ck_nm_product p = {w, x, y, 128};
   size_t groups = ck_nm_round_up(w->inputs, ck_nm_group) / ck_nm_group, rows = row_end - row_begin;
-  if (rows <= ck_nm_s8_rows) {
+  if (rows <= few_rows) {
     for (size_t panel = panel_begin; panel < panel_end; panel++) few_tiles[rows](&p, (ck_nm_range){0, groups, groups}, row_begin, panel, NULL);
     return;
   }

@@ -121,7 +121,7 @@ CK_INLINE void add_group(int R, int C, int S, int V, size_t blocks, cursor *at, 
 CK_INLINE void add_slice(int R, int C, int V, const ck_sparse_run *run, const ck_sparse_run *end, cursor *at, const float *panel,
                          const tile_sums *target) {
   // A multiply-add takes 4 cycles and 2 or 4 start in each: 8 to 16 sums hide that, so few vectors need several strips at a time.
-  const int S = R > 1 ? (V == 1 ? 4 : V <= 3 ? 2 : 1) : V <= 4 ? 4 : V <= 8 ? 2 : 1;
+  const int S = R > 1 ? (V == 1 ? 4 : V == 2 || (V == 3 && C < 16) ? 2 : 1) : V <= 4 ? 4 : V <= 8 ? 2 : 1;  // blocks of 16×16 would spill
   cursor here = *at;
   const tile_sums to = *target;
   for (; run < end; run++) {
