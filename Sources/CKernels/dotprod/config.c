@@ -38,11 +38,11 @@ const ck_gemm_config ck_gemm_u1_s1__dotprod = SIGNS(ck_gemm_signs__dotprod);
 // ---- Sparse
 
 // Costs as neon/config.c says, of a Neoverse N1: 25 cycles for an output, 15 of a strip of several.
-static const ck_sparse_costs sparse_costs[ck_sparse_cost_classes] = {
+const ck_sparse_costs ck_sparse_costs__dotprod[ck_sparse_cost_classes] = {
     {1030, 8000, 390, 340, 8700, 265}, {370, 8000, 170, 340, 8000, 105}, {1030, 5000, 130, 340, 5000, 66}};
 const ck_sparse_s8_config ck_spmm_f32_u8_s8block__dotprod =
     CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, ck_sparse_s8_tile__dotprod, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
-                        ck_sparse_s8__dotprod, ck_sparse_vector_s8__dotprod, sparse_costs, ck_sparse_s8_workspace_bytes__dotprod,
+                        ck_sparse_s8__dotprod, ck_sparse_vector_s8__dotprod, ck_sparse_costs__dotprod, ck_sparse_s8_workspace_bytes__dotprod,
                         ck_sparse_vector_s8_workspace_bytes__neon);
 
 // ---- N:M

@@ -23,6 +23,7 @@ ck_fn_sparse_s8 ck_sparse_s8__dotprod;
 ck_fn_sparse_tile ck_sparse_s8_tile__dotprod;
 ck_fn_sparse_workspace ck_sparse_s8_workspace_bytes__dotprod;
 ck_fn_sparse_vector_s8 ck_sparse_vector_s8__dotprod;
+extern const ck_sparse_costs ck_sparse_costs__dotprod[ck_sparse_cost_classes];  // config.c
 
 // ---- N:M
 

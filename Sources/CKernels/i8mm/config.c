@@ -1,8 +1,11 @@
 // What the kernels of matrix products of int8 are and how they want their operands: panel16x8, activations in pairs of rows, unsigned.
 #if defined(__aarch64__)
 
+#include "../dotprod/kernels.h"
 #include "../gemm/activations.h"
 #include "../neon/gemm_decode.h"
+#include "../neon/kernels.h"
+#include "../sparse/layout.h"
 #include "../sparse/nm_layout.h"
 #include "dispatch.h"
 #include "kernels.h"
@@ -50,6 +53,13 @@ CK_DEFINE_GEMM(gemm_s1, steps_s1, ck_gemm_rows_s1__i8mm, ck_gemm_rows_workspace_
 #define PAIRS(bits) CODES(bits, ck_fold, ck_pairs_of_rows_bytes__neon, ck_pack_pairs_of_rows__neon)
 const ck_gemm_config ck_gemm_u8_s8__i8mm = PAIRS(8), ck_gemm_u7_s8__i8mm = PAIRS(8), ck_gemm_u8_s4__i8mm = PAIRS(4), ck_gemm_u8_s2__i8mm = PAIRS(2);
 const ck_gemm_config ck_gemm_u8_s1__i8mm = CODES(1, 2 * ck_fold, ck_summed_pairs_of_rows_bytes__neon, ck_pack_summed_pairs_of_rows__neon);
+
+// ---- Sparse: dotprod's, whose costs decide for few rows alike, with another tile for blocks of several inputs and outputs.
+
+const ck_sparse_s8_config ck_spmm_f32_u8_s8block__i8mm =
+    CK_SPARSE_S8_CONFIG(CK_SPARSE_QUADS, ck_sparse_s8_tile__dotprod, ck_sparse_s8_sizes_quads, ck_sparse_s8_pack_quads, ck_sparse_s8_unpack_quads,
+                        ck_sparse_s8__i8mm, ck_sparse_vector_s8__dotprod, ck_sparse_costs__dotprod, ck_sparse_s8_workspace_bytes__dotprod,
+                        ck_sparse_vector_s8_workspace_bytes__neon);
 
 // ---- N:M
 

@@ -12,6 +12,10 @@ ck_fn_grouped_tile ck_grouped_tile__i8mm;
 ck_fn_gemm ck_gemm_rows_s8__i8mm, ck_gemm_rows_s4__i8mm, ck_gemm_rows_s2__i8mm, ck_gemm_rows_s1__i8mm;
 size_t ck_gemm_rows_workspace__i8mm(size_t inputs);
 
+// ---- Sparse
+
+ck_fn_sparse_s8 ck_sparse_s8__i8mm;  // sparse_s8.c; all else is dotprod's
+
 // ---- N:M
 
 ck_fn_nm_s8 ck_nm_s8__i8mm;  // sparse_nm.c: more than 16 rows, dotprod's for fewer
