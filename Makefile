@@ -2,7 +2,7 @@
 
 MINILM := .cache/minilm/model.safetensors
 
-.PHONY: help setup bench test example minilm prove ckernels-check arm64-check
+.PHONY: help setup bench test example minilm prove ckernels-check arm64-check arm64-cycles
 
 help:
 	@echo "make bench     what compression buys on this machine: about two minutes (ARGS=\"gemm --help\" for more)"
@@ -10,6 +10,7 @@ help:
 	@echo "make example   builds and runs Examples, a program that uses the package"
 	@echo "make ckernels-check   the C kernels alone: clang and gcc, all warnings, every instruction set of this machine (minutes)"
 	@echo "make arm64-check      the kernels of arm64, cross-compiled and under qemu as three processors: every size of each dimension (minutes)"
+	@echo "make arm64-cycles     what they take on processors that are not here, by LLVM's models: operations a cycle beside float32's"
 	@echo "make prove     what takes too long for .ci/run: exhaustive sweeps on each instruction set, mutations, ThreadSanitizer (hours)"
 	@echo "make minilm    fetches all-MiniLM-L6-v2 for: swift run Benchmarks model $(MINILM)"
 
@@ -30,6 +31,9 @@ ckernels-check:
 
 arm64-check:
 	@Scripts/arm64-check.sh
+
+arm64-cycles:
+	@Scripts/arm64-cycles.sh $(ARGS)
 
 prove: setup
 	@Scripts/prove.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the kernels of arm64 take on processors that are not here, by LLVM's models of them (llvm-mca), beside float32's FMLA tile on the same model.
 
-    Scripts/arm64_cycles.py [--only PATTERN] [--strict] [--loops FILE …] [--self-test]
+    Scripts/arm64_cycles.py [--only PATTERN] [--strict] [--table] [--loops FILE …] [--self-test]
 
 Compiles each file with the package's own flags, takes the loops that its rows name, and prints for each processor: operations a cycle (2 per product) and × FMLA of
 tiles, with the panel decoded once for 16 and for 256 rows; weights a cycle of one row; numbers a cycle of conversions. A model is no measurement: caches, memory and
@@ -71,7 +71,7 @@ ROWS = [
     one_row("W4A8, one row, neon", "neon/gemm_rows.c", "panel_s4", PLAIN, 256),
     tile("W1A1, neon", "neon/gemm_signs.c", "panel_of_rows_2", PLAIN, per=4096, contains="cnt"),
     element("float32 to FP16", "neon/round.c", "ck_round_f16_f32__neon", 4, "fcvtn"),
-    element("float32 to BF16", "neon/round.c", "ck_round_bf16_f32__neon", 28, "uzp2|addhn|subhn|cmtst|ushr"),
+    element("float32 to BF16", "neon/round.c", "ck_round_bf16_f32__neon", 17, "addhn|subhn|cmtst|ushr"),
     element("float32 to uint8", "neon/quantize.c", "ck_quantize_u8_f32__neon", 21, "fcvtns"),
     element("ranges of rows", "neon/quantize.c", "ck_row_range_f32__neon", 12, "fminnm|fmin|fcmgt"),
     tile("FP16 and BF16 weights, widened", "neon/gemm_half.c", "ck_run_float_tile", ("cortex-a72",) + DOT, goal=0.98),
@@ -79,6 +79,8 @@ ROWS = [
     one_row("BF16, one row", "neon/gemm_half.c", "direct_bf16", DOT, 256, operations=512, goal={N1: 3.9, V1: 7.8}),
     tile("CSR, 64 rows", "neon/sparse_f32.c", "slice_1x1_16", DOT, goal={N1: 0.82, V1: 0.65, "neoverse-v2": 0.65}),
     tile("4×1, 24 rows", "neon/sparse_f32.c", "slice_4x1_6", DOT, goal=0.98),
+    tile("1×4 int8, 32 rows, neon", "neon/sparse_s8.c", "neighbour_strips_8", PLAIN),
+    tile("convolution, 16 positions × 6 outputs", "neon/convolution.c", "block_6_4", ("cortex-a72",) + DOT, goal=0.8),
     # ---- dotprod
     decode("decode 4 bits", "neon/gemm_many.c", "ck_decode_scaled_s4__neon", DOT, 128),
     decode("decode 2 bits", "neon/gemm_many.c", "ck_decode_scaled_s2__neon", DOT, 256),
@@ -98,6 +100,10 @@ ROWS = [
     one_row("W2A8, groups of 32, one row", "dotprod/gemm_rows.c", "grouped_panel_s2_1", DOT, 512, goal={N1: 12, V1: 25}, outer=True),
     one_row("W1A8, one row", "neon/gemm_lookup.c", "two_panels", DOT, 1024, contains="tbl", goal={N1: 22, V1: 25}),
     one_row("W1A1, one row", "dotprod/gemm_signs.c", "panel_of_rows_1", DOT, 1024, contains="cnt", goal={N1: 80, V1: 160}),
+    tile("1×4 int8, 32 rows", "dotprod/sparse_s8.c", "single_neighbours_8", DOT, goal=2.6),
+    tile("4×4 int8, 24 rows", "dotprod/sparse_s8.c", "tall_neighbours_3", DOT, goal=3.9),
+    tile("CSR int8, 32 rows", "dotprod/sparse_s8.c", "single_gathered_8", DOT),
+    tile("2:4 int8, of the dense matrix", "dotprod/sparse_nm.c", "many_4", DOT, per=2048, contains="tbl"),
     # ---- i8mm
     decode("decode 4 bits, i8mm", "i8mm/config.c", "decode_scaled_s4", I8MM, 256),
     decode("decode 2 bits, i8mm", "i8mm/config.c", "decode_scaled_s2", I8MM, 512),
@@ -114,6 +120,8 @@ ROWS = [
     one_row("W2A8, one row, i8mm", "i8mm/gemm_rows.c", "panel_s2_1", I8MM, 256, goal={V1: 30}),
     one_row("W2A8, groups of 32, one row, i8mm", "i8mm/gemm_rows.c", "grouped_panel_s2_1", I8MM, 512, goal={V1: 25}, outer=True),
     one_row("W1A8, one row, i8mm", "i8mm/gemm_rows.c", "panel_s1_1", I8MM, 256, goal={V1: 25}),
+    tile("4×4 int8, 24 rows, i8mm", "i8mm/sparse_s8.c", "tall_strips_3", I8MM),
+    tile("2:4 int8, expanded, i8mm", "i8mm/sparse_nm.c", "tile_3", I8MM),
     # ---- armbf16
     tile("BF16 × BF16, BFMMLA", "armbf16/gemm_bf16.c", "run_tiles", I8MM, goal=3, contains="bfmmla"),
 ]
@@ -171,6 +179,7 @@ def chosen(all_loops, row):
 class Report:
     def __init__(self, model):
         self.model, self.errors, self.short = model, [], []
+        self.cells = {}  # of the table, by title and processor
         self.by_title = {row.title: row for row in ROWS}
 
     def against(self, value, goal, title, processor):
@@ -186,18 +195,22 @@ class Report:
     def tile(self, row, loop, processor):
         rate, fmla = (row.per or loop.operations) / self.model.cycles(loop, processor), self.model.fmla(processor)
         text = f"{rate:6.1f} operations a cycle, {rate / fmla:5.2f} × FMLA" + self.against(rate / fmla, row.goal, row.title, processor)
+        cell = f"{rate / fmla:.2f}"
         if row.decode:
             decoder = self.by_title[row.decode]
             weights = decoder.per / self.model.cycles(self.model.loop(decoder), processor)
             for rows, goal in zip(ROWS_OF_PANEL, row.decoded_goals or (None, None)):
                 decoded = 1 / (1 / rate + 1 / (2 * rows * weights)) / fmla
                 text += f"; {rows} rows {decoded:.2f}" + self.against(decoded, goal, f"{row.title}, {rows} rows", processor)
+                cell = f"{decoded:.2f}" if rows == ROWS_OF_PANEL[0] else f"{cell}, {decoded:.2f}"
+        self.cells[row.title, processor] = cell + " ×"
         return text
 
     def element(self, row, loop, processor):
         vectors = loop.vector_instructions * 16 / row.per
         if vectors > row.vectors and processor == row.processors[0]:
             self.short.append(f"{row.title}: {vectors:g} vector instructions for 16 numbers, goal {row.vectors}")
+        self.cells[row.title, processor] = f"{row.per / self.model.cycles(loop, processor):.1f}"
         return f"{vectors:3.0f} vector instructions for 16 numbers, {row.per / self.model.cycles(loop, processor):5.2f} numbers a cycle"
 
     def line(self, row, processor):
@@ -209,6 +222,7 @@ class Report:
         else:
             rate = row.per / self.model.cycles(loop, processor)
             text = f"{rate:6.1f} weights a cycle" + self.against(rate, row.goal, row.title, processor)
+            self.cells[row.title, processor] = f"{rate:.1f}"
         print(f"{row.title:36} {processor:12} {len(loop.instructions):4} instructions {self.model.cycles(loop, processor):7.2f} cycles  {text}")
 
     def spills(self):
@@ -220,6 +234,15 @@ class Report:
                 loop = max(found, key=lambda x: (x.operations, -x.spills), default=None)
                 if loop and loop.spills and loop.operations >= LEAST_OPERATIONS:
                     self.errors.append(f"{file}: {function}: a loop of {loop.operations} operations touches the stack {loop.spills} times")
+
+
+    def table(self, rows):
+        """Markdown: × FMLA of tiles (with decoding at 16 and 256 rows), weights or numbers a cycle of others."""
+        columns = [("cortex-a72",), ("neoverse-n1",), ("neoverse-v1",), ("neoverse-v2",), ("apple-m1", "apple-m2")]
+        print("| modelled | " + " | ".join(", ".join(names) for names in columns) + " |\n|" + "---|" * (len(columns) + 1))
+        for row in rows:
+            cells = [next((self.cells[row.title, x] for x in names if (row.title, x) in self.cells), "") for names in columns]
+            print(f"| {row.title} | " + " | ".join(cells) + " |")
 
 
 def list_loops(paths):
@@ -276,6 +299,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="rows whose title has this pattern; spills of other loops are not looked for")
     parser.add_argument("--strict", action="store_true", help="a goal that is missed is an error")
+    parser.add_argument("--table", action="store_true", help="the table of ARCHITECTURE.md as well")
     parser.add_argument("--loops", nargs="+", metavar="FILE", help="list the loops of files")
     parser.add_argument("--self-test", action="store_true")
     options = parser.parse_args()
@@ -293,6 +317,8 @@ def main():
     for row in rows:
         for processor in row.processors:
             report.line(row, processor)
+    if options.table:
+        report.table(rows)
     if not options.only:
         report.spills()
     for text in report.short:
