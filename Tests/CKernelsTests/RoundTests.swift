@@ -228,7 +228,7 @@ private func mixedInputs(_ count: Int, stream: UInt64) -> [UInt32] {
         #endif
         let first = UInt32(testSeed % UInt64(stride))
         let portable = InstructionSet.available[0].kernels
-        for set in InstructionSet.available.dropFirst() where set.isa == ck_isa_avx2 {
+        for set in InstructionSet.available.dropFirst() where set.isa == ck_isa_avx2 || set.isa == ck_isa_neon {
             let table = set.kernels
             var difference: UInt32 = 0
             let agree: Bool
