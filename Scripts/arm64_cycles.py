@@ -71,7 +71,7 @@ ROWS = [
     one_row("W4A8, one row, neon", "neon/gemm_rows.c", "panel_s4", PLAIN, 256),
     tile("W1A1, neon", "neon/gemm_signs.c", "panel_of_rows_2", PLAIN, per=4096, contains="cnt"),
     element("float32 to FP16", "neon/round.c", "ck_round_f16_f32__neon", 4, "fcvtn"),
-    element("float32 to BF16", "neon/round.c", "ck_round_bf16_f32__neon", 17, "addhn|subhn|cmtst|ushr"),
+    element("float32 to BF16", "neon/round.c", "ck_round_bf16_f32__neon", 28, "addhn|subhn|cmtst|ushr"),
     element("float32 to uint8", "neon/quantize.c", "ck_quantize_u8_f32__neon", 21, "fcvtns"),
     element("ranges of rows", "neon/quantize.c", "ck_row_range_f32__neon", 12, "fminnm|fmin|fcmgt"),
     tile("FP16 and BF16 weights, widened", "neon/gemm_half.c", "ck_run_float_tile", ("cortex-a72",) + DOT, goal=0.98),
