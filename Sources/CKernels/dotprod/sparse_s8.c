@@ -7,7 +7,7 @@
 // Modelled (llvm-mca 19), operations a cycle of Neoverse N1, V1, V2, Apple M1; a dense float32 tile: 15.9, 31.7, 31.7, 23.9.
 //
 //   1×4   53.8, 85.1, 85.1, 81.8         4×4   63.8, 127, 127, 95.3
-//   1×1   20.8, 41.6, 41.6, 31.2         4×1   42.5, 84.6, 84.6, 63
+//   1×1   20.8, 41.6, 41.6, 31.2         4×1   42.5, 84.6, 84.6, 60.3
 //
 // Tables of four registers would interleave in half of the operations, but each takes three or more.
 #if defined(__aarch64__)

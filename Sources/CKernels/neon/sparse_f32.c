@@ -7,7 +7,7 @@
 //
 // Modelled (llvm-mca 19), operations a cycle of Neoverse N1, V1, V2, Apple M1, Cortex-A72; a dense float32 tile: 15.9, 31.7, 31.7, 23.9, 8.0.
 //
-//   single weights and 1×4, 64 rows   13.5, 21.3, 21.3, 20 to 22, 7.2; weights that are left over, one by one, 12.2, 20.0, 20.0, 18.1, 6.4
+//   single weights and 1×4, 64 rows   13.5, 21.3, 21.3, 20 to 22, 7.1; weights that are left over, one by one, 12.2, 20.0, 20.0, 18.1, 6.6
 //   blocks of 4 outputs, 24 rows      15.9, 31.7, 31.7, 23.8, 8.0
 //
 // 16 and 32 rows of one strip would wait for the sums, 8 and 11.6 on an N1: few rows take several strips at a time.
@@ -42,7 +42,10 @@ CK_INLINE void store_sums(const tile_sums *to, size_t n, int V, const float32x4_
 }
 
 CK_INLINE void add_input(int V, const float *x, float32x4_t w, int lane, float32x4_t c[widest]) {
-  CK_UNROLL for (int v = 0; v < V; v++) c[v] = ck_add_product(c[v], vld1q_f32(x + 4 * v), w, lane);
+  CK_UNROLL for (int v = 0; v < V; v++) {
+    c[v] = ck_add_product(c[v], vld1q_f32(x + 4 * v), w, lane);
+    if (v % 4 == 3 || v == V - 1) CK_UNROLL for (int i = v / 4 * 4; i <= v; i++) CK_END_STEP(c[i]);
+  }
 }
 
 // Adds the blocks of S strips of one output and of equal number, V vectors of rows. Block b of strip s is block s · blocks + b. Each sum is a chain of

@@ -5,7 +5,7 @@
 //   add_products   sum + 16 products of signed bytes, each in any lane
 //   add_quads      sum + the four products of each lane
 //
-// Modelled (llvm-mca 19), weights a cycle, SDOT on Neoverse N1 and V1: 1×1 1.26, 1.8; 1×4 3.2, 4; 4×1 5.0, 7.1; 4×4 10.6, 15.8. NEON on a Cortex-A72: 0.55;
+// Modelled (llvm-mca 19), weights a cycle, SDOT on Neoverse N1 and V1: 1×1 1.26, 1.8; 1×4 3.2, 5.1; 4×1 5.0, 7.1; 4×4 10.6, 15.8. NEON on a Cortex-A72: 0.55;
 // 1.8; 1.7; 3.5.
 #ifndef CK_NEON_SPARSE_VECTOR_S8_H
 #define CK_NEON_SPARSE_VECTOR_S8_H
