@@ -168,7 +168,7 @@ def chosen(all_loops, row):
         best = min(inner, key=lambda x: abs(x.vector_instructions - row.vectors))
     else:
         best = max(inner, key=lambda x: (-abs(x.operations - row.operations) if row.operations else x.operations,
-                                         -len(x.instructions) if x.operations else x.vector_instructions))
+                                         x.vector_instructions if row.operations or not x.operations else -len(x.instructions)))
     if not row.outer:
         return best
     around = [x for x in all_loops if x.first <= best.first and best.last <= x.last and x is not best]
