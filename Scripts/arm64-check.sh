@@ -20,16 +20,8 @@ missing=
 command -v aarch64-linux-gnu-gcc >/dev/null || missing="$missing gcc-aarch64-linux-gnu"
 [ -e /usr/aarch64-linux-gnu/include/stdlib.h ] || missing="$missing libc6-dev-arm64-cross"
 command -v qemu-aarch64-static >/dev/null || missing="$missing qemu-user-static"
-if [ -n "$missing" ]; then
-    as_root=
-    if [ "$(id -u)" -ne 0 ]; then as_root=sudo; fi
-    echo "arm64-check: installing$missing"
-    # shellcheck disable=SC2086 # a list of names
-    if ! $as_root apt-get update -qq || ! $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; then
-        echo "arm64-check: could not install$missing. Run as root: apt-get update && apt-get install --no-install-recommends$missing" >&2
-        exit 1
-    fi
-fi
+# shellcheck disable=SC2086 # a list of names
+Scripts/install-packages.sh arm64-check $missing
 
 RUN=no TARGET=arm64 Scripts/ckernels-check.sh
 check() { echo ".build/ckernels-check/$1-arm64/check"; }

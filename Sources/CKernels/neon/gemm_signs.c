@@ -26,14 +26,7 @@ CK_INLINE void panel_of_rows(int R, const ck_gemm_weights *w, const ck_gemm_acti
   CK_UNROLL for (int r = 0; r < R; r++) ck_finish_signs(w, x, y, row + (size_t)r, panel, all[r]);
 }
 
-#define PANEL(R)                                                                                                                               \
-  __attribute__((noinline)) static void panel_of_rows_##R(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y,     \
-                                                          size_t row, size_t panel) {                                                          \
-    panel_of_rows(R, w, x, y, row, panel);                                                                                                     \
-  }
-PANEL(1)
-PANEL(2)
-CK_DEFINE_SIGNS(ck_gemm_signs__neon, panel_of_rows_1, panel_of_rows_2)
+CK_DEFINE_SIGNS(ck_gemm_signs__neon)
 
 CK_TARGET_END
 #endif

@@ -26,16 +26,24 @@ CK_INLINE void ck_finish_signs(const ck_gemm_weights *w, const ck_gemm_activatio
   ck_finish_integers(w, x, y, m, panel, sums, NULL);
 }
 
-// Counts of R rows, `stride` words apart, and a panel: what a set defines.
-#define CK_DEFINE_SIGNS(name, panel_of_rows_1, panel_of_rows_2)                                                                            \
-  void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,             \
-            size_t panel_begin, size_t panel_end, void *workspace) {                                                                      \
-    (void)workspace;                                                                                                                      \
-    for (size_t panel = panel_begin; panel < panel_end; panel++) {                                                                        \
-      size_t m = row_begin;                                                                                                               \
-      for (; m + 2 <= row_end; m += 2) panel_of_rows_2(w, x, y, m, panel);                                                                \
-      if (m < row_end) panel_of_rows_1(w, x, y, m, panel);                                                                                \
-    }                                                                                                                                     \
+// A kernel made of panel_of_rows(R, w, x, y, row, panel), what a set defines.
+#define CK_DEFINE_SIGNS(name)                                                                                                                    \
+  __attribute__((noinline)) static void panel_of_rows_1(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y,         \
+                                                        size_t row, size_t panel) {                                                              \
+    panel_of_rows(1, w, x, y, row, panel);                                                                                                       \
+  }                                                                                                                                              \
+  __attribute__((noinline)) static void panel_of_rows_2(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y,         \
+                                                        size_t row, size_t panel) {                                                              \
+    panel_of_rows(2, w, x, y, row, panel);                                                                                                       \
+  }                                                                                                                                              \
+  void name(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, size_t row_end,                   \
+            size_t panel_begin, size_t panel_end, void *workspace) {                                                                            \
+    (void)workspace;                                                                                                                            \
+    for (size_t panel = panel_begin; panel < panel_end; panel++) {                                                                              \
+      size_t m = row_begin;                                                                                                                     \
+      for (; m + 2 <= row_end; m += 2) panel_of_rows_2(w, x, y, m, panel);                                                                      \
+      if (m < row_end) panel_of_rows_1(w, x, y, m, panel);                                                                                      \
+    }                                                                                                                                           \
   }
 
 CK_TARGET_END
