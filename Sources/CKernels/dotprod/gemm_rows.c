@@ -114,7 +114,7 @@ CK_INLINE void panel_of_rows(int bits, int R, const ck_few_rows_call *f, size_t 
     size_t m = row + (size_t)r;
     int32x4_t start = vdupq_n_s32(bits == 8 ? 0 : -offset * f->before[m][f->folds]);
     CK_UNROLL for (int q = 0; q < 4; q++) c[r][0][q] = vaddq_s32(S == 2 ? vaddq_s32(c[r][0][q], c[r][1][q]) : c[r][0][q], start);
-    ck_end_segment(f->w, f->x, f->y, m, panel, 0, 1, f->x->zero_points[m] - (bits == 8 ? 128 : 0), c[r][0], NULL);
+    ck_end_segment(f->w, f->x, f->y, (ck_segment_end){m, panel, 0, 1, f->x->zero_points[m] - (bits == 8 ? 128 : 0)}, c[r][0], NULL);
   }
 }
 
@@ -149,7 +149,8 @@ CK_INLINE void grouped_panel_of_rows(int bits, int R, const ck_few_rows_call *f,
     segment_of_rows(bits, R, f, row, panel, folds, sums);
     CK_UNROLL for (int r = 0; r < R; r++) {
       size_t m = row + (size_t)r;
-      ck_end_segment(f->w, f->x, f->y, m, panel, segment, folds[1] == f->folds, f->x->zero_points[m] - (bits == 8 ? 128 : 0), sums[r], totals[r]);
+      const ck_segment_end end = {m, panel, segment, folds[1] == f->folds, f->x->zero_points[m] - (bits == 8 ? 128 : 0)};
+      ck_end_segment(f->w, f->x, f->y, end, sums[r], totals[r]);
     }
   }
 }

@@ -84,7 +84,7 @@ CK_INLINE void end_pair(int bits, const ck_few_rows_call *f, size_t row, size_t 
   for (size_t r = 0; r < 2 && row + r < f->x->rows; r++) {
     size_t m = row + r;
     correct(bits, bits < 8 ? f->before[m][2 * f->folds] : 0, rows[r]);
-    ck_end_segment(f->w, f->x, f->y, m, panel, 0, 1, f->x->zero_points[m], rows[r], NULL);
+    ck_end_segment(f->w, f->x, f->y, (ck_segment_end){m, panel, 0, 1, f->x->zero_points[m]}, rows[r], NULL);
   }
 }
 
@@ -168,7 +168,7 @@ CK_INLINE void grouped_panel_of_pair(int bits, int R, const ck_few_rows_call *f,
     segment_of_pair(bits, R, f, row, panel, folds, sums);
     CK_UNROLL for (int r = 0; r < R; r++) {
       size_t m = row + (size_t)r;
-      ck_end_segment(f->w, f->x, f->y, m, panel, segment, folds[1] == f->folds, f->x->zero_points[m], sums[r], totals[r]);
+      ck_end_segment(f->w, f->x, f->y, (ck_segment_end){m, panel, segment, folds[1] == f->folds, f->x->zero_points[m]}, sums[r], totals[r]);
     }
   }
 }

@@ -96,19 +96,25 @@ CK_INLINE void ck_finish_integers(const ck_gemm_weights *w, const ck_gemm_activa
   ck_finish_row(y, m, n, columns, v);
 }
 
-// Ends a segment of K for row m: takes zero · Σ weights of the segment off, and either adds the sums to `total` as floats or, in the last one, writes the
-// outputs. `zero` is the zero point of what was multiplied.
-CK_INLINE void ck_end_segment(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t m, size_t panel, size_t segment,
-                              int is_last, int32_t zero, int32x4_t s[ck_panel_vectors], float *total) {
-  const int32_t *sums = w->sums + segment * ck_round_up(w->outputs, ck_panel) + panel * ck_panel;
-  CK_UNROLL for (int i = 0; i < ck_panel_vectors; i++) s[i] = vmlsq_n_s32(s[i], vld1q_s32(sums + 4 * i), zero);
-  if (is_last) {
-    ck_finish_integers(w, x, y, m, panel, s, segment > 0 ? total : NULL);
+// A row of a panel at the end of a segment of K. `zero` is the zero point of what was multiplied.
+typedef struct ck_segment_end {
+  size_t m, panel, segment;
+  int is_last;
+  int32_t zero;
+} ck_segment_end;
+
+// Takes zero · Σ weights of the segment off its sums, and either adds them to `total` as floats or, in the last segment, writes the outputs.
+CK_INLINE void ck_end_segment(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, ck_segment_end end,
+                              int32x4_t s[ck_panel_vectors], float *total) {
+  const int32_t *sums = w->sums + end.segment * ck_round_up(w->outputs, ck_panel) + end.panel * ck_panel;
+  CK_UNROLL for (int i = 0; i < ck_panel_vectors; i++) s[i] = vmlsq_n_s32(s[i], vld1q_s32(sums + 4 * i), end.zero);
+  if (end.is_last) {
+    ck_finish_integers(w, x, y, end.m, end.panel, s, end.segment > 0 ? total : NULL);
     return;
   }
   CK_UNROLL for (int i = 0; i < ck_panel_vectors; i++) {
     float32x4_t v = vcvtq_f32_s32(s[i]);
-    vst1q_f32(total + 4 * i, segment > 0 ? vaddq_f32(vld1q_f32(total + 4 * i), v) : v);
+    vst1q_f32(total + 4 * i, end.segment > 0 ? vaddq_f32(vld1q_f32(total + 4 * i), v) : v);
   }
 }
 

@@ -123,8 +123,10 @@ CK_INLINE void panels_of_row(int P, const row_of_tables *t, size_t panel) {
       sums_of_piece(P, t->tables, codes, folds, sums);
       CK_UNROLL for (int p = 0; p < P; p++) code_sums(t, folds, sums[p]);
     }
-    CK_UNROLL for (int p = 0; p < P; p++)
-      ck_end_segment(w, t->x, t->y, t->row, panel + (size_t)p, segment, folds[1] == t->folds, t->x->zero_points[t->row], sums[p], totals[p]);
+    CK_UNROLL for (int p = 0; p < P; p++) {
+      const ck_segment_end end = {t->row, panel + (size_t)p, segment, folds[1] == t->folds, t->x->zero_points[t->row]};
+      ck_end_segment(w, t->x, t->y, end, sums[p], totals[p]);
+    }
   }
 }
 __attribute__((noinline)) static void one_panel(const row_of_tables *t, size_t panel) { panels_of_row(1, t, panel); }

@@ -94,7 +94,7 @@ CK_INLINE void end_rows(const panel_of_weights *b, const ck_gemm_activations *x,
   for (size_t m = rows[0]; m < rows[1]; m++) {
     int32x4_t s[ck_panel_vectors];
     CK_UNROLL for (int i = 0; i < ck_panel_vectors; i++) s[i] = vld1q_s32(sums[m - rows[0]] + 4 * i);
-    ck_end_segment(b->w, x, y, m, b->panel, segment, is_last, x->zero_points[m] - b->steps->zero, s, totals[m - rows[0]]);
+    ck_end_segment(b->w, x, y, (ck_segment_end){m, b->panel, segment, is_last, x->zero_points[m] - b->steps->zero}, s, totals[m - rows[0]]);
   }
 }
 

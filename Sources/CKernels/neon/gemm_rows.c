@@ -84,7 +84,7 @@ CK_INLINE void panel_of_row(int bits, const ck_few_rows_call *f, size_t row, siz
     const size_t folds[2] = {fold, fold + segment_folds < f->folds ? fold + segment_folds : f->folds};
     int32x4_t sums[4];
     segment_of_row(bits, f, row, panel, folds, sums);
-    ck_end_segment(f->w, f->x, f->y, row, panel, segment, folds[1] == f->folds, f->x->zero_points[row] - 128, sums, totals);
+    ck_end_segment(f->w, f->x, f->y, (ck_segment_end){row, panel, segment, folds[1] == f->folds, f->x->zero_points[row] - 128}, sums, totals);
   }
 }
 
