@@ -43,7 +43,8 @@ class Loop:
 
     @property
     def spills(self):
-        return sum("[sp" in x for x in self.instructions)
+        """Accesses to the stack, by its pointer or the frame's."""
+        return sum(bool(re.search(r"\[(sp|x29)\b", x)) for x in self.instructions)
 
 
 def compile_file(path, clang="clang"):

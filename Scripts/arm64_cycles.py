@@ -63,10 +63,12 @@ def element(title, file, function, vectors, contains, per=16):
 
 
 N1, V1 = "neoverse-n1", "neoverse-v1"
+GROUPS = {N1: 2.8, V1: 3.0, "neoverse-v2": 3.3, "apple-m1": 2.8}  # × FMLA
 ROWS = [
     # ---- neon
     decode("decode 4 bits, neon", "neon/gemm_many.c", "ck_decode_s4__neon", PLAIN, 128),
-    tile("W8A8, neon", "neon/gemm_tiles.c", "tile_4x8", PLAIN, goal={"cortex-a72": 1.9}, decode="decode 4 bits, neon"),
+    tile("W8A8, neon", "neon/gemm_tiles.c", "tile_4x8", PLAIN, goal={"cortex-a72": 1.9}),
+    tile("W4A8, neon", "neon/gemm_tiles.c", "tile_4x8", PLAIN, decode="decode 4 bits, neon", decoded_goals=(None, {"cortex-a72": 1.9})),
     one_row("W8A8, one row, neon", "neon/gemm_rows.c", "panel_s8", PLAIN, 256),
     one_row("W4A8, one row, neon", "neon/gemm_rows.c", "panel_s4", PLAIN, 256),
     tile("W1A1, neon", "neon/gemm_signs.c", "panel_of_rows_2", PLAIN, per=4096, contains="cnt"),
@@ -91,13 +93,15 @@ ROWS = [
     tile("W2A8, ternary", "dotprod/gemm_tiles.c", "tile_8x8", DOT, decode="decode 2 bits", decoded_goals=(3.1, 3.7)),
     tile("W1A8", "dotprod/gemm_tiles.c", "tile_8x8", DOT, decode="decode 1 bit", decoded_goals=(3.1, 3.7)),
     tile("W4A8, groups of 32", "dotprod/gemm_tiles.c", "grouped_4x8", DOT, outer=True, decode="decode 4 bits of groups",
-         goal={N1: 2.8, V1: 3.0, "neoverse-v2": 3.3, "apple-m1": 2.8}),
+         decoded_goals=(GROUPS, GROUPS)),
     tile("W1A1", "dotprod/gemm_signs.c", "panel_of_rows_2", DOT, per=4096, goal=10, contains="cnt"),
     one_row("W8A8, one row", "dotprod/gemm_rows.c", "panel_s8_1", DOT, 512, goal={N1: 28, V1: 42}),
     one_row("W4A8, one row", "dotprod/gemm_rows.c", "panel_s4_1", DOT, 512, goal={N1: 15, V1: 30}),
     one_row("W4A8, groups of 32, one row", "dotprod/gemm_rows.c", "grouped_panel_s4_1", DOT, 512, goal={N1: 12, V1: 25}, outer=True),
     one_row("W2A8, one row", "dotprod/gemm_rows.c", "panel_s2_1", DOT, 512, goal={N1: 15, V1: 30}),
     one_row("W2A8, groups of 32, one row", "dotprod/gemm_rows.c", "grouped_panel_s2_1", DOT, 512, goal={N1: 12, V1: 25}, outer=True),
+    one_row("W4A8, four rows", "dotprod/gemm_rows.c", "panel_s4_4", DOT, 512),
+    one_row("W2A8, four rows", "dotprod/gemm_rows.c", "panel_s2_4", DOT, 512),
     one_row("W1A8, one row", "neon/gemm_lookup.c", "two_panels", DOT, 1024, contains="tbl", goal={N1: 22, V1: 25}),
     one_row("W1A1, one row", "dotprod/gemm_signs.c", "panel_of_rows_1", DOT, 1024, contains="cnt", goal={N1: 80, V1: 160}),
     tile("1×4 int8, 32 rows", "dotprod/sparse_s8.c", "single_neighbours_8", DOT, goal=2.6),
@@ -113,14 +117,14 @@ ROWS = [
     tile("W4A8, i8mm", "i8mm/gemm_tiles.c", "tile_8x8", I8MM, decode="decode 4 bits, i8mm", decoded_goals=(5.8, 7.3)),
     tile("W2A8, ternary, i8mm", "i8mm/gemm_tiles.c", "tile_8x8", I8MM, decode="decode 2 bits, i8mm", decoded_goals=(5.8, 7.3)),
     tile("W1A8, i8mm", "i8mm/gemm_tiles.c", "tile_8x8", I8MM, decode="decode 1 bit, i8mm", decoded_goals=(5.8, 7.3)),
-    tile("W4A8, groups of 32, i8mm", "i8mm/gemm_tiles.c", "grouped_4x8", I8MM, outer=True, decode="decode 4 bits of groups, i8mm", goal=4.5),
+    tile("W4A8, groups of 32, i8mm", "i8mm/gemm_tiles.c", "grouped_4x8", I8MM, outer=True, decode="decode 4 bits of groups, i8mm", decoded_goals=(4.5, 4.5)),
     one_row("W8A8, one row, i8mm", "i8mm/gemm_rows.c", "panel_s8_1", I8MM, 512, goal={V1: 42}),
     one_row("W4A8, one row, i8mm", "i8mm/gemm_rows.c", "panel_s4_1", I8MM, 512, goal={V1: 30}),
     one_row("W4A8, groups of 32, one row, i8mm", "i8mm/gemm_rows.c", "grouped_panel_s4_1", I8MM, 512, goal={V1: 25}, outer=True),
     one_row("W2A8, one row, i8mm", "i8mm/gemm_rows.c", "panel_s2_1", I8MM, 256, goal={V1: 30}),
     one_row("W2A8, groups of 32, one row, i8mm", "i8mm/gemm_rows.c", "grouped_panel_s2_1", I8MM, 512, goal={V1: 25}, outer=True),
     one_row("W1A8, one row, i8mm", "i8mm/gemm_rows.c", "panel_s1_1", I8MM, 256, goal={V1: 25}),
-    tile("4×4 int8, 24 rows, i8mm", "i8mm/sparse_s8.c", "tall_strips_3", I8MM),
+    tile("4×4 int8, 24 rows, i8mm", "i8mm/sparse_s8.c", "tall_strips_3", I8MM, goal=3.9),
     tile("2:4 int8, expanded, i8mm", "i8mm/sparse_nm.c", "tile_3", I8MM),
     # ---- armbf16
     tile("BF16 × BF16, BFMMLA", "armbf16/gemm_bf16.c", "run_tiles", I8MM, goal=3, contains="bfmmla"),
@@ -227,15 +231,15 @@ class Report:
         print(f"{row.title:36} {processor:12} {len(loop.instructions):4} instructions {self.model.cycles(loop, processor):7.2f} cycles  {text}")
 
     def spills(self):
-        """The innermost loop of every function of arm64 that multiplies the most: none may touch the stack."""
+        """The innermost loop of every function of arm64 that does the most, by operations, or by lookups and counts: none may touch the stack."""
         for path in sorted(x for folder in ("neon", "dotprod", "i8mm", "armbf16") for x in glob.glob(f"Sources/CKernels/{folder}/*.c")):
             file = path.split("/", 2)[2]
             for function in functions(compile_file(path)):
                 found = inner_loops(self.model.loops_of(file, function))
-                loop = max(found, key=lambda x: (x.operations, -x.spills), default=None)
-                if loop and loop.spills and loop.operations >= LEAST_OPERATIONS:
-                    self.errors.append(f"{file}: {function}: a loop of {loop.operations} operations touches the stack {loop.spills} times")
-
+                work = lambda x: max(x.operations, 32 * x.count("tbl|cnt"))  # noqa: E731
+                loop = max(found, key=lambda x: (work(x), -x.spills), default=None)
+                if loop and loop.spills and work(loop) >= LEAST_OPERATIONS:
+                    self.errors.append(f"{file}: {function}: a loop of {len(loop.instructions)} instructions touches the stack {loop.spills} times")
 
     def table(self, rows):
         """Markdown: × FMLA of tiles (with decoding at 16 and 256 rows), weights or numbers a cycle of others."""

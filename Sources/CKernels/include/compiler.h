@@ -31,7 +31,8 @@
 #endif
 
 #if defined(__clang__)
-// No product and sum is fused unless the code says so. gcc has no such pragma: it gets -ffp-contract=off.
+// No product and sum is fused unless the code says so, whatever the command line (Package.swift has -ffp-contract=off for all files, and so do checks with gcc,
+// which has no such pragma).
 #define CK_NO_CONTRACTION CK_PRAGMA(clang fp contract(off))
 #else
 #define CK_NO_CONTRACTION

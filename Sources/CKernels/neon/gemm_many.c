@@ -23,24 +23,31 @@ static size_t piece_limit(const ck_many_steps *steps, size_t inputs, size_t grou
   return ck_gemm_groups(inputs, group) + ck_gemm_segments(inputs, group, steps->bits);
 }
 
-// Parts of the workspace.
+// Parts of the workspace, as offsets.
+typedef struct parts_sizes {
+  size_t multipliers, folds, bytes;
+} parts_sizes;
+
+static parts_sizes sizes_of(const ck_many_steps *steps, size_t inputs, size_t group) {
+  size_t decoded = steps->decode != NULL ? ck_round_up(inputs, steps->k_step) * ck_panel : 0;
+  size_t pieces = group > 0 ? piece_limit(steps, inputs, group) : 0, multipliers = pieces * steps->piece_bytes;
+  return (parts_sizes){decoded, decoded + multipliers, ck_round_up(decoded + multipliers + pieces * sizeof(uint16_t), 64)};
+}
+
+size_t ck_gemm_many_workspace__neon(const ck_many_steps *steps, const ck_gemm_shape *shape) {
+  return sizes_of(steps, shape->inputs, shape->group).bytes;
+}
+
 typedef struct parts {
   int8_t *decoded;
   int32_t *multipliers;
   uint16_t *folds;
-  size_t bytes;
 } parts;
 
 static parts parts_of(const ck_many_steps *steps, size_t inputs, size_t group, void *workspace) {
+  parts_sizes sizes = sizes_of(steps, inputs, group);
   uint8_t *first = workspace;
-  size_t decoded = steps->decode != NULL ? ck_round_up(inputs, steps->k_step) * ck_panel : 0;
-  size_t pieces = group > 0 ? piece_limit(steps, inputs, group) : 0, multipliers = pieces * steps->piece_bytes;
-  return (parts){(int8_t *)first, (int32_t *)(void *)(first + decoded), (uint16_t *)(void *)(first + decoded + multipliers),
-                 ck_round_up(decoded + multipliers + pieces * sizeof(uint16_t), 64)};
-}
-
-size_t ck_gemm_many_workspace__neon(const ck_many_steps *steps, const ck_gemm_shape *shape) {
-  return parts_of(steps, shape->inputs, shape->group, NULL).bytes;
+  return (parts){(int8_t *)first, (int32_t *)(void *)(first + sizes.multipliers), (uint16_t *)(void *)(first + sizes.folds)};
 }
 
 // The folds of K that end where `fold`'s piece does.
