@@ -102,7 +102,7 @@ static void check_floats_size(ck_isa isa, size_t rows, size_t inputs, size_t out
     expect(ck_test_half_gemm(isa, is_bf16, rows, inputs, outputs, (int)draw(2), ck_test_next(&state)) == 0, isa, is_bf16 ? "bf16" : "f16", rows, inputs,
            outputs, 0);
 }
-void check_floats_edges(ck_isa isa, int is_product) { each_size(isa, is_product, ck_test_float_special + 1, check_floats_size); }
+void check_floats_edges(ck_isa isa, int is_product) { each_size(isa, is_product, ck_test_float_edge + 1, check_floats_size); }
 
 // ---- Sparse
 
