@@ -32,18 +32,25 @@ CK_INLINE void add_s8(int R, int S, const int8_t *const x[], const uint8_t *code
   }
 }
 
+// Four units of outputs 4·q … 4·q + 3. With 4 rows the fields of one q at a time, since there are no registers for more.
+CK_INLINE void add_fields(int R, int S, int q, const uint8x16_t b[4], const uint8x16_t u[ck_few_rows], int32x4_t c[][2][4]) {
+  CK_UNROLL for (int r = 0; r < R; r++) {
+    c[r][0][q] = UDOT(c[r][0][q], b[0], u[r], 0);
+    c[r][S - 1][q] = UDOT(c[r][S - 1][q], b[1], u[r], 1);
+    c[r][0][q] = UDOT(c[r][0][q], b[2], u[r], 2);
+    c[r][S - 1][q] = UDOT(c[r][S - 1][q], b[3], u[r], 3);
+    if (R == 4) CK_KEEP_VECTOR(c[r][0][q]);
+  }
+  if (R == 4) CK_KEEP_IN_MEMORY();
+}
+
 CK_INLINE void add_s4(int R, int S, const int8_t *const x[], const uint8_t *codes, int32x4_t c[][2][4]) {
   uint8x16_t u[ck_few_rows];
   CK_UNROLL for (int r = 0; r < R; r++) u[r] = unsigned_codes(x[r]);
   CK_UNROLL for (int q = 0; q < 4; q++) {
     uint8x16_t first = vld1q_u8(codes + 16 * q), second = vld1q_u8(codes + unit + 16 * q);
     uint8x16_t b[4] = {vandq_u8(first, vdupq_n_u8(15)), vshrq_n_u8(first, 4), vandq_u8(second, vdupq_n_u8(15)), vshrq_n_u8(second, 4)};
-    CK_UNROLL for (int r = 0; r < R; r++) {
-      c[r][0][q] = UDOT(c[r][0][q], b[0], u[r], 0);
-      c[r][S - 1][q] = UDOT(c[r][S - 1][q], b[1], u[r], 1);
-      c[r][0][q] = UDOT(c[r][0][q], b[2], u[r], 2);
-      c[r][S - 1][q] = UDOT(c[r][S - 1][q], b[3], u[r], 3);
-    }
+    add_fields(R, S, q, b, u, c);
   }
 }
 
@@ -54,12 +61,7 @@ CK_INLINE void add_s2(int R, int S, const int8_t *const x[], const uint8_t *code
   CK_UNROLL for (int q = 0; q < 4; q++) {
     uint8x16_t all = vld1q_u8(codes + 16 * q);
     uint8x16_t b[4] = {vandq_u8(all, low), vandq_u8(vshrq_n_u8(all, 2), low), vandq_u8(vshrq_n_u8(all, 4), low), vshrq_n_u8(all, 6)};
-    CK_UNROLL for (int r = 0; r < R; r++) {
-      c[r][0][q] = UDOT(c[r][0][q], b[0], u[r], 0);
-      c[r][S - 1][q] = UDOT(c[r][S - 1][q], b[1], u[r], 1);
-      c[r][0][q] = UDOT(c[r][0][q], b[2], u[r], 2);
-      c[r][S - 1][q] = UDOT(c[r][S - 1][q], b[3], u[r], 3);
-    }
+    add_fields(R, S, q, b, u, c);
   }
 }
 

@@ -34,16 +34,17 @@ static void make_tables(const int8_t *x, size_t folds, uint8_t *tables, int32_t 
 
 // A fold of P panels: bytes of low and high parts, added to sums in int16.
 CK_INLINE void add_fold(int P, const uint8_t *tables, const uint8_t *const codes[most_panels], uint16x8_t low[][2], uint16x8_t high[][2]) {
-  uint8x16_t l[most_panels], h[most_panels];
-  CK_UNROLL for (int j = 0; j < 4; j++) {
-    const uint8_t *at = tables + 2 * table_bytes * j;
-    uint8x16_t first_low = vld1q_u8(at), first_high = vld1q_u8(at + 16), second_low = vld1q_u8(at + 32), second_high = vld1q_u8(at + 48);
+  uint8x16_t all[most_panels], l[most_panels], h[most_panels];
+  CK_UNROLL for (int t = 0; t < 8; t++, tables += table_bytes) {
+    uint8x16_t table_low = vld1q_u8(tables), table_high = vld1q_u8(tables + 16);
     CK_UNROLL for (int p = 0; p < P; p++) {
-      uint8x16_t all = vld1q_u8(codes[p] + 16 * j), even = vandq_u8(all, vdupq_n_u8(15)), odd = vshrq_n_u8(all, 4);
-      uint8x16_t even_low = vqtbl1q_u8(first_low, even), even_high = vqtbl1q_u8(first_high, even);
-      l[p] = vaddq_u8(j == 0 ? even_low : vaddq_u8(l[p], even_low), vqtbl1q_u8(second_low, odd));
-      h[p] = vaddq_u8(j == 0 ? even_high : vaddq_u8(h[p], even_high), vqtbl1q_u8(second_high, odd));
+      if (t % 2 == 0) all[p] = vld1q_u8(codes[p] + 8 * t);
+      uint8x16_t index = t % 2 == 0 ? vandq_u8(all[p], vdupq_n_u8(15)) : vshrq_n_u8(all[p], 4);
+      uint8x16_t part_low = vqtbl1q_u8(table_low, index), part_high = vqtbl1q_u8(table_high, index);
+      l[p] = t == 0 ? part_low : vaddq_u8(l[p], part_low);
+      h[p] = t == 0 ? part_high : vaddq_u8(h[p], part_high);
     }
+    if (t % 2 == 1) CK_KEEP_IN_MEMORY();  // the next tables wait there: all at once are too many
   }
   CK_UNROLL for (int p = 0; p < P; p++) {
     low[p][0] = vaddw_u8(low[p][0], vget_low_u8(l[p]));
