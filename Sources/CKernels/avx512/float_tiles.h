@@ -217,7 +217,8 @@ CK_INLINE void ck_direct_gemm(ck_widening widening, ck_direct_sums_fn *direct_su
     uint64_t control = ck_begin_sums(widening);
     direct_sums(g, rows, width == wide, panel, panels);
     ck_end_sums(widening, control);
-    for (size_t p = 0; p < panels; p++) ck_finish_floats(g, 0, rows, panel + p, g->s->sums[0] + p * ck_panel, width * ck_panel);
+    const float *sums = (const float *)(const void *)g->s->sums;  // rows of `width` panels: further apart than those of the array, or nearer
+    for (size_t p = 0; p < panels; p++) ck_finish_floats(g, 0, rows, panel + p, sums + p * ck_panel, width * ck_panel);
   }
 }
 
