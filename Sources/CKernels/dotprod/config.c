@@ -2,6 +2,7 @@
 #if defined(__aarch64__)
 
 #include "../gemm/activations.h"
+#include "../neon/gemm_rows.h"
 #include "../sparse/layout.h"
 #include "../sparse/nm_layout.h"
 #include "dispatch.h"
@@ -13,9 +14,9 @@
   {bits, 128, ck_fold, ck_panel * sizeof(int32_t), decode, decode_grouped, shift, ck_tile__dotprod, ck_grouped_tile__dotprod, ck_expand__neon}
 static const ck_many_steps steps_s8 = STEPS(8, NULL, NULL, 0), steps_s4 = STEPS(4, ck_decode_scaled_s4__neon, ck_decode_s4__neon, 4),
                            steps_s2 = STEPS(2, ck_decode_scaled_s2__neon, ck_decode_s2__neon, 6);
-CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__dotprod, ck_gemm_rows_workspace__dotprod)
-CK_DEFINE_GEMM(gemm_s4, steps_s4, ck_gemm_rows_s4__dotprod, ck_gemm_rows_workspace__dotprod)
-CK_DEFINE_GEMM(gemm_s2, steps_s2, ck_gemm_rows_s2__dotprod, ck_gemm_rows_workspace__dotprod)
+CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__dotprod, ck_rows_workspace)
+CK_DEFINE_GEMM(gemm_s4, steps_s4, ck_gemm_rows_s4__dotprod, ck_rows_workspace)
+CK_DEFINE_GEMM(gemm_s2, steps_s2, ck_gemm_rows_s2__dotprod, ck_rows_workspace)
 
 #define CODES(bits, bytes, pack)                                                                                                                       \
   CK_GEMM_CONFIG(CK_PANEL16, bits, ck_panel, ck_row_block, ck_fold, ck_few_rows, ck_row_chunk, 0, gemm_s##bits, ck_panel16_sizes_s##bits, \

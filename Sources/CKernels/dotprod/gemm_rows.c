@@ -168,8 +168,6 @@ static void sum_row(const int8_t *x, size_t folds, int32_t *before) {
   before[folds] = sum;
 }
 
-size_t ck_gemm_rows_workspace__dotprod(size_t inputs) { return ck_rows_workspace(inputs); }
-
 #define PANEL(bits, R)                                                                                                                     \
   __attribute__((noinline)) static void panel_s##bits##_##R(const ck_few_rows_call *f, size_t row, size_t panel) {                          \
     panel_of_rows(bits, R, f, row, panel);                                                                                                 \

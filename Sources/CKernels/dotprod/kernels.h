@@ -10,7 +10,6 @@ ck_fn_tile ck_tile__dotprod;                  // gemm_tiles.c
 ck_fn_grouped_tile ck_grouped_tile__dotprod;
 // gemm_rows.c: up to ck_few_rows rows.
 ck_fn_gemm ck_gemm_rows_s8__dotprod, ck_gemm_rows_s4__dotprod, ck_gemm_rows_s2__dotprod;
-size_t ck_gemm_rows_workspace__dotprod(size_t inputs);
 
 // ---- 1 bit
 

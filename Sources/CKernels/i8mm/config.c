@@ -6,6 +6,7 @@
 #include "../neon/gemm_decode.h"
 #include "../neon/kernels.h"
 #include "../sparse/layout.h"
+#include "../neon/gemm_rows.h"
 #include "../sparse/nm_layout.h"
 #include "dispatch.h"
 #include "kernels.h"
@@ -42,10 +43,10 @@ CK_TARGET_END
   {bits, 0, k_step, 2 * ck_panel * sizeof(int32_t), decode, decode_grouped, shift, ck_tile__i8mm, ck_grouped_tile__i8mm, expand}
 static const ck_many_steps steps_s8 = STEPS(8, ck_fold, NULL, NULL, 0), steps_s4 = STEPS(4, ck_fold, decode_scaled_s4, decode_s4, 4),
                            steps_s2 = STEPS(2, ck_fold, decode_scaled_s2, decode_s2, 6), steps_s1 = STEPS(1, 2 * ck_fold, decode_set_s1, decode_s1, 0);
-CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__i8mm, ck_gemm_rows_workspace__i8mm)
-CK_DEFINE_GEMM(gemm_s4, steps_s4, ck_gemm_rows_s4__i8mm, ck_gemm_rows_workspace__i8mm)
-CK_DEFINE_GEMM(gemm_s2, steps_s2, ck_gemm_rows_s2__i8mm, ck_gemm_rows_workspace__i8mm)
-CK_DEFINE_GEMM(gemm_s1, steps_s1, ck_gemm_rows_s1__i8mm, ck_gemm_rows_workspace__i8mm)
+CK_DEFINE_GEMM(gemm_s8, steps_s8, ck_gemm_rows_s8__i8mm, ck_rows_workspace)
+CK_DEFINE_GEMM(gemm_s4, steps_s4, ck_gemm_rows_s4__i8mm, ck_rows_workspace)
+CK_DEFINE_GEMM(gemm_s2, steps_s2, ck_gemm_rows_s2__i8mm, ck_rows_workspace)
+CK_DEFINE_GEMM(gemm_s1, steps_s1, ck_gemm_rows_s1__i8mm, ck_rows_workspace)
 
 #define CODES(bits, k_step, bytes, pack)                                                                                                                   \
   CK_GEMM_CONFIG(CK_PANEL16X8, bits, ck_panel, ck_row_block, k_step, ck_few_rows, ck_row_chunk, 0, gemm_s##bits, ck_panel16x8_sizes_s##bits,  \

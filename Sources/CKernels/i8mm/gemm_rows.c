@@ -198,31 +198,33 @@ static ck_few_rows_call call_of(int bits, const ck_gemm_weights *w, const ck_gem
   return f;
 }
 
-size_t ck_gemm_rows_workspace__i8mm(size_t inputs) { return ck_rows_workspace(inputs); }
-
 #define PANEL(name, call) \
   __attribute__((noinline)) static void name(const ck_few_rows_call *f, size_t row, size_t panel) { call; }
-// `one` and `two`: pairs at once.
-#define ROWS(bits, one, two, pairs_at_once)                                                                                                 \
-  PANEL(panel_s##bits##_1, one)                                                                                                             \
-  PANEL(panel_s##bits##_2, two)                                                                                                             \
-  PANEL(grouped_panel_s##bits##_1, grouped_panel_of_pair(bits, 1, f, row, panel))                                                           \
-  PANEL(grouped_panel_s##bits##_2, grouped_panel_of_pair(bits, 2, f, row, panel))                                                           \
-  void ck_gemm_rows_s##bits##__i8mm(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin,      \
-                                    size_t row_end, size_t panel_begin, size_t panel_end, void *workspace) {                                \
-    (void)row_begin, (void)row_end; /* so few rows are not cut */                                                                           \
-    const ck_few_rows_call f = call_of(bits, w, x, y, workspace);                                                                           \
-    for (size_t panel = panel_begin; panel < panel_end; panel++)                                                                            \
-      for (size_t m = 0, pairs; m < x->rows; m += 2 * pairs) {                                                                              \
-        pairs = w->group == 0 && x->rows - m > 2 ? pairs_at_once : 1;                                                                       \
-        if (w->group > 0) (x->rows - m > 1 ? grouped_panel_s##bits##_2 : grouped_panel_s##bits##_1)(&f, m, panel);                          \
-        else (pairs == 2 ? panel_s##bits##_2 : panel_s##bits##_1)(&f, m, panel);                                                            \
-      }                                                                                                                                     \
+// `two`: the function for two pairs at once, or again that for one.
+#define ROWS(bits, two, pairs_at_once)                                                                                                 \
+  PANEL(grouped_panel_s##bits##_1, grouped_panel_of_pair(bits, 1, f, row, panel))                                                      \
+  PANEL(grouped_panel_s##bits##_2, grouped_panel_of_pair(bits, 2, f, row, panel))                                                      \
+  void ck_gemm_rows_s##bits##__i8mm(const ck_gemm_weights *w, const ck_gemm_activations *x, const ck_gemm_output *y, size_t row_begin, \
+                                    size_t row_end, size_t panel_begin, size_t panel_end, void *workspace) {                           \
+    (void)row_begin, (void)row_end; /* so few rows are not cut */                                                                      \
+    const ck_few_rows_call f = call_of(bits, w, x, y, workspace);                                                                      \
+    for (size_t panel = panel_begin; panel < panel_end; panel++)                                                                       \
+      for (size_t m = 0, pairs; m < x->rows; m += 2 * pairs) {                                                                         \
+        pairs = w->group == 0 && x->rows - m > 2 ? pairs_at_once : 1;                                                                  \
+        if (w->group > 0) (x->rows - m > 1 ? grouped_panel_s##bits##_2 : grouped_panel_s##bits##_1)(&f, m, panel);                     \
+        else (pairs == 2 ? two : panel_s##bits##_1)(&f, m, panel);                                                                     \
+      }                                                                                                                                \
   }
-ROWS(8, panel_of_pairs(8, 1, f, row, panel), panel_of_pairs(8, 2, f, row, panel), 2)
-ROWS(4, panel_of_pairs(4, 1, f, row, panel), panel_of_pairs(4, 2, f, row, panel), 2)
-ROWS(2, panel_in_place(2, f, row, panel), panel_in_place(2, f, row, panel), 1)
-ROWS(1, panel_in_place(1, f, row, panel), panel_in_place(1, f, row, panel), 1)
+PANEL(panel_s8_1, panel_of_pairs(8, 1, f, row, panel))
+PANEL(panel_s8_2, panel_of_pairs(8, 2, f, row, panel))
+PANEL(panel_s4_1, panel_of_pairs(4, 1, f, row, panel))
+PANEL(panel_s4_2, panel_of_pairs(4, 2, f, row, panel))
+PANEL(panel_s2_1, panel_in_place(2, f, row, panel))
+PANEL(panel_s1_1, panel_in_place(1, f, row, panel))
+ROWS(8, panel_s8_2, 2)
+ROWS(4, panel_s4_2, 2)
+ROWS(2, panel_s2_1, 1)
+ROWS(1, panel_s1_1, 1)
 
 CK_TARGET_END
 #endif

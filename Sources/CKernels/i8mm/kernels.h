@@ -10,7 +10,6 @@ ck_fn_tile ck_tile__i8mm;                  // gemm_tiles.c
 ck_fn_grouped_tile ck_grouped_tile__i8mm;
 // gemm_rows.c: up to ck_few_rows rows.
 ck_fn_gemm ck_gemm_rows_s8__i8mm, ck_gemm_rows_s4__i8mm, ck_gemm_rows_s2__i8mm, ck_gemm_rows_s1__i8mm;
-size_t ck_gemm_rows_workspace__i8mm(size_t inputs);
 
 // ---- Sparse
 
