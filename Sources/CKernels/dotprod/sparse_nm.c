@@ -81,7 +81,6 @@ CK_INLINE void tile(int R, int is_decoded, const ck_nm_product *p, ck_nm_range k
   ck_nm_finish(p, k, m, (size_t)R, panel * ck_nm_panel16, ck_nm_panel16, sums[0]);
 }
 
-typedef void tile_function(const ck_nm_product *p, ck_nm_range k, size_t m, size_t panel, const uint8_t *picks);
 #define TILE(R)                                                                                                       \
   static void few_##R(const ck_nm_product *p, ck_nm_range k, size_t m, size_t panel, const uint8_t *picks) {          \
     tile(R, 0, p, k, m, panel, picks);                                                                                \
@@ -91,8 +90,8 @@ typedef void tile_function(const ck_nm_product *p, ck_nm_range k, size_t m, size
   }
 TILE(1) TILE(2) TILE(3)
 static void many_4(const ck_nm_product *p, ck_nm_range k, size_t m, size_t panel, const uint8_t *picks) { tile(4, 1, p, k, m, panel, picks); }
-static tile_function *const few_tiles[few_rows + 1] = {NULL, few_1, few_2, few_3};
-static tile_function *const many_tiles[ck_nm_s8_rows + 1] = {NULL, many_1, many_2, many_3, many_4};
+static ck_nm_tile *const few_tiles[few_rows + 1] = {NULL, few_1, few_2, few_3};
+static ck_nm_tile *const many_tiles[ck_nm_s8_rows + 1] = {NULL, many_1, many_2, many_3, many_4};
 
 // One panel of outputs of more than a few rows.
 static void many_rows(const ck_nm_product *p, size_t groups, size_t row_begin, size_t row_end, size_t panel) {
@@ -109,14 +108,8 @@ static void many_rows(const ck_nm_product *p, size_t groups, size_t row_begin, s
 void ck_nm_s8__dotprod(const ck_nm_s8 *w, const ck_nm_activations *x, const ck_sparse_output *y, size_t row_begin, size_t row_end, size_t panel_begin,
                        size_t panel_end) {
   const ck_nm_product p = {w, x, y, 128};
-  size_t groups = ck_nm_round_up(w->inputs, ck_nm_group) / ck_nm_group, rows = row_end - row_begin;
-  if (rows <= few_rows) {
-    for (size_t panel = panel_begin; panel < panel_end; panel++) few_tiles[rows](&p, (ck_nm_range){0, groups, groups}, row_begin, panel, NULL);
-    return;
-  }
-  size_t chunk = ck_nm_rows_at_once(w->inputs);
-  for (size_t m = row_begin; m < row_end; m += chunk)
-    for (size_t panel = panel_begin; panel < panel_end; panel++) many_rows(&p, groups, m, row_end - m < chunk ? row_end : m + chunk, panel);
+  const size_t rows[2] = {row_begin, row_end}, panels[2] = {panel_begin, panel_end};
+  ck_nm_run(&p, rows, panels, few_rows, few_tiles, many_rows);
 }
 
 CK_TARGET_END

@@ -85,6 +85,23 @@ CK_INLINE size_t ck_nm_rows_at_once(size_t inputs) {
   return rows < 8 * ck_nm_s8_rows ? 8 * ck_nm_s8_rows : rows;
 }
 
+// A tile of some rows × a panel over k; `picks`: places decoded before, or null. And one panel of many rows.
+typedef void ck_nm_tile(const ck_nm_product *p, ck_nm_range k, size_t m, size_t panel, const uint8_t *picks);
+typedef void ck_nm_many_rows(const ck_nm_product *p, size_t groups, size_t row_begin, size_t row_end, size_t panel);
+
+// A product: up to few_rows rows by the tile of so many, more by chunks whose codes stay in the cache.
+CK_INLINE void ck_nm_run(const ck_nm_product *p, const size_t rows[2], const size_t panels[2], size_t few_rows, ck_nm_tile *const few_tiles[],
+                         ck_nm_many_rows *many_rows) {
+  size_t groups = ck_nm_round_up(p->w->inputs, ck_nm_group) / ck_nm_group, count = rows[1] - rows[0];
+  if (count <= few_rows) {
+    for (size_t panel = panels[0]; panel < panels[1]; panel++) few_tiles[count](p, (ck_nm_range){0, groups, groups}, rows[0], panel, NULL);
+    return;
+  }
+  size_t chunk = ck_nm_rows_at_once(p->w->inputs);
+  for (size_t m = rows[0]; m < rows[1]; m += chunk)
+    for (size_t panel = panels[0]; panel < panels[1]; panel++) many_rows(p, groups, m, rows[1] - m < chunk ? rows[1] : m + chunk, panel);
+}
+
 CK_TARGET_END
 
 #endif
